@@ -1,0 +1,248 @@
+//! Configuration: `sluice.toml` plus the environment, read once at start.
+//!
+//! The file shipped in the repository is the documentation of every key. Secrets are never written in it: a secret is
+//! named as `env:NAME`. Only the demo profile may fall back on the obviously fake values of `[demo.secrets]`.
+//! Every error names the file, the line and the key.
+
+mod error;
+mod secrets;
+mod vendors;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+use toml::Spanned;
+
+pub use error::ConfigError;
+pub use secrets::{MissingSecret, Secret};
+pub use vendors::{Answer, Mapping, Scheme, VendorConfig};
+
+use secrets::SecretSource;
+use vendors::VendorTable;
+
+/// Everything the program can be told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub profile: Profile,
+    /// The URL vendors were given, without a trailing slash. Twilio and others sign it.
+    pub public_url: String,
+    pub ingest: Ingest,
+    pub bus: Bus,
+    pub retry: Retry,
+    pub outbox: Outbox,
+    pub channels: Channels,
+    /// Key of the tokens that stand for phone numbers and addresses.
+    pub privacy_key: Result<Secret, MissingSecret>,
+    pub vendors: BTreeMap<String, VendorConfig>,
+    /// The demo profile's private keys, by environment variable: `sluice simulate` signs with them.
+    pub demo_secrets: BTreeMap<String, Secret>,
+}
+
+/// Where the program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// First steps on a developer's machine: missing secrets are taken from `[demo.secrets]`.
+    Demo,
+    /// Everything else.
+    Production,
+}
+
+/// The front door.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ingest {
+    /// Larger bodies are answered 413.
+    pub body_limit: ByteSize,
+    /// A request whose headers or body take longer is answered 408.
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    /// Larger envelopes go to a blob, and the bus carries a reference.
+    pub claim_check_above: ByteSize,
+    /// After this long without the broker's acknowledgement the callback is spooled.
+    #[serde(with = "humantime_serde")]
+    pub publish_timeout: Duration,
+    /// After this long without the spool's acknowledgement the vendor gets 503.
+    #[serde(with = "humantime_serde")]
+    pub spool_timeout: Duration,
+}
+
+/// Topics and subscriptions.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bus {
+    pub callbacks_topic: String,
+    pub deliveries_topic: String,
+    #[serde(with = "humantime_serde")]
+    pub duplicate_detection_window: Duration,
+    #[serde(with = "humantime_serde")]
+    pub time_to_live: Duration,
+    #[serde(with = "humantime_serde")]
+    pub lock_duration: Duration,
+    pub max_delivery_count: u32,
+}
+
+/// When failed work is tried again.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// The wait before each attempt after the first; as many attempts as entries, then the record is parked.
+    pub schedule: Vec<humantime_serde::Serde<Duration>>,
+    /// Each wait is varied by up to this share of itself, both ways (0 to 1).
+    pub jitter: f64,
+    /// The most records one sweep moves back to the bus.
+    pub sweep_limit: usize,
+}
+
+/// Where applied events are announced.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbox {
+    /// Each applied event is published to the deliveries topic once for every name here, as property `partner`.
+    pub destinations: Vec<String>,
+}
+
+/// What is particular to a channel.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Channels {
+    pub sms: Sms,
+    pub email: Email,
+}
+
+/// Keywords that a person answers with. They count when the whole message is one, whatever its case.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sms {
+    pub stop_keywords: BTreeSet<String>,
+    pub start_keywords: BTreeSet<String>,
+    pub help_keywords: BTreeSet<String>,
+}
+
+/// Which e-mail facts become opt-outs, beside an unsubscribe.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Email {
+    pub hard_bounce_opts_out: bool,
+    pub complaint_opts_out: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    profile: Profile,
+    public_url: Spanned<String>,
+    ingest: Ingest,
+    bus: Bus,
+    retry: Spanned<Retry>,
+    outbox: Outbox,
+    channels: Channels,
+    privacy: Privacy,
+    vendors: BTreeMap<Spanned<String>, VendorTable>,
+    #[serde(default)]
+    demo: Demo,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Privacy {
+    key: Spanned<SecretSource>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Demo {
+    #[serde(default)]
+    secrets: BTreeMap<String, String>,
+}
+
+/// How a variable of the environment is looked up; tests pass a map.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl Config {
+    /// Reads a configuration file and the process's environment.
+    ///
+    /// # Errors
+    /// The file is missing, malformed or contradicts itself. Missing secrets are no error here: see
+    /// [`Config::missing_secrets`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(path, &text, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    /// Reads a configuration from text. `SLUICE_PROFILE` and `SLUICE_PUBLIC_URL` override the file.
+    ///
+    /// # Errors
+    /// The text is malformed or contradicts itself.
+    pub fn parse(path: &Path, text: &str, environment: Environment) -> Result<Self, ConfigError> {
+        let at = error::Locator { path, text };
+        let file: File = toml::from_str(text).map_err(|error| at.toml(&error))?;
+
+        let profile = match environment("SLUICE_PROFILE").as_deref() {
+            None => file.profile,
+            Some("demo") => Profile::Demo,
+            Some("production") => Profile::Production,
+            Some(other) => {
+                return Err(ConfigError::Variable {
+                    name: "SLUICE_PROFILE",
+                    problem: format!("`{other}` is not a profile: use demo or production"),
+                });
+            }
+        };
+        if profile == Profile::Demo && environment("WEBSITE_INSTANCE_ID").is_some() {
+            return Err(ConfigError::DemoInAzure);
+        }
+        let demo = if profile == Profile::Demo { file.demo.secrets } else { BTreeMap::new() };
+        let secrets = secrets::Resolver { at: &at, environment, demo: &demo };
+
+        let public_url = match environment("SLUICE_PUBLIC_URL") {
+            Some(url) => check_public_url(&url)
+                .map_err(|problem| ConfigError::Variable { name: "SLUICE_PUBLIC_URL", problem })?,
+            None => check_public_url(file.public_url.get_ref())
+                .map_err(|problem| at.value(file.public_url.span(), "public_url", problem))?,
+        };
+        let retry = file.retry;
+        if !(0.0..=1.0).contains(&retry.get_ref().jitter) {
+            return Err(at.value(retry.span(), "retry.jitter", "must lie between 0 and 1".into()));
+        }
+        let privacy_key = secrets.resolve("privacy.key", &file.privacy.key)?;
+        let mut vendors = BTreeMap::new();
+        for (name, table) in file.vendors {
+            let vendor = table.resolve(&at, &name, &secrets)?;
+            vendors.insert(name.into_inner(), vendor);
+        }
+        Ok(Self {
+            profile,
+            public_url,
+            ingest: file.ingest,
+            bus: file.bus,
+            retry: retry.into_inner(),
+            outbox: file.outbox,
+            channels: file.channels,
+            privacy_key,
+            vendors,
+            demo_secrets: demo.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
+        })
+    }
+
+    /// Every secret that the file names and the environment does not have.
+    pub fn missing_secrets(&self) -> Vec<MissingSecret> {
+        let vendors = self.vendors.values().flat_map(|vendor| vendor.missing_secrets());
+        self.privacy_key.as_ref().err().cloned().into_iter().chain(vendors).collect()
+    }
+}
+
+/// An absolute http(s) URL without query or fragment; a trailing slash is dropped.
+fn check_public_url(text: &str) -> Result<String, String> {
+    let url = url::Url::parse(text).map_err(|error| format!("`{text}` is not a URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("`{text}` must be an http or https URL without query and fragment"));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}

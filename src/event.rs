@@ -1,0 +1,191 @@
+//! Canonical events: the facts that callbacks of every vendor are turned into.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+
+/// A way to reach people, processed apart from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    Sms,
+    Email,
+    Voice,
+}
+
+impl Channel {
+    pub const ALL: [Channel; 3] = [Channel::Sms, Channel::Email, Channel::Voice];
+
+    /// The name in configuration, bus properties and subscriptions.
+    pub fn name(self) -> &'static str {
+        match self {
+            Channel::Sms => "sms",
+            Channel::Email => "email",
+            Channel::Voice => "voice",
+        }
+    }
+
+    /// The channel of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|channel| channel.name() == name)
+    }
+}
+
+macro_rules! event_types {
+    ($($variant:ident = $name:literal),* $(,)?) => {
+        /// What happened. The text form is stable: it is stored and sent to partners.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum EventType {
+            $(#[doc = concat!("`", $name, "`")] #[serde(rename = $name)] $variant,)*
+        }
+
+        impl EventType {
+            /// Every type.
+            pub const ALL: &'static [EventType] = &[$(EventType::$variant),*];
+
+            /// The stable text form, for example `message.delivered`.
+            pub fn name(self) -> &'static str {
+                match self { $(EventType::$variant => $name),* }
+            }
+        }
+    };
+}
+
+event_types! {
+    MessageAccepted = "message.accepted",
+    MessageQueued = "message.queued",
+    MessageSending = "message.sending",
+    MessageSent = "message.sent",
+    MessageDelivered = "message.delivered",
+    MessageRead = "message.read",
+    MessageDeferred = "message.deferred",
+    MessageUndelivered = "message.undelivered",
+    MessageFailed = "message.failed",
+    MessageRejected = "message.rejected",
+    MessageExpired = "message.expired",
+    MessageCanceled = "message.canceled",
+    MessageBounced = "message.bounced",
+    MessageComplained = "message.complained",
+    MessageOpened = "message.opened",
+    MessageClicked = "message.clicked",
+    MessageReceived = "message.received",
+    RecipientOptedOut = "recipient.opted_out",
+    RecipientOptedIn = "recipient.opted_in",
+    RecipientHelp = "recipient.help",
+    RecipientUnsubscribed = "recipient.unsubscribed",
+    RecipientResubscribed = "recipient.resubscribed",
+    RecipientSuppressed = "recipient.suppressed",
+    CallInitiated = "call.initiated",
+    CallRinging = "call.ringing",
+    CallAnswered = "call.answered",
+    CallCompleted = "call.completed",
+    CallBusy = "call.busy",
+    CallNoAnswer = "call.no_answer",
+    CallFailed = "call.failed",
+    CallCanceled = "call.canceled",
+    CallMachineDetected = "call.machine_detected",
+    CallRecordingAvailable = "call.recording_available",
+    Unknown = "unknown",
+}
+
+impl EventType {
+    /// The type of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|event_type| event_type.name() == name)
+    }
+}
+
+impl std::fmt::Display for EventType {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// How final a bounce is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BounceClass {
+    /// The address does not exist: it becomes an opt-out.
+    Hard,
+    /// May heal.
+    Soft,
+    /// Blocked by policy or reputation.
+    Block,
+}
+
+/// One canonical fact found in a callback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    #[serde(rename = "type")]
+    pub event_type: EventType,
+    pub channel: Channel,
+    /// The vendor's name in `sluice.toml`.
+    pub provider: String,
+    /// The vendor's id of the message or call.
+    pub provider_message_id: String,
+    /// Equal for two callbacks that report the same fact; starts with `{provider}:`.
+    pub dedupe_key: String,
+    /// When it happened by the vendor's word; `None` where the payload has no trustworthy time (then the time of
+    /// receipt counts).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<Timestamp>,
+    /// The vendor's own word for the status, unchanged.
+    pub provider_status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<String>,
+    /// The vendor's error code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_code: Option<String>,
+    /// The vendor's error text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounce_class: Option<BounceClass>,
+    /// The text of an inbound message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The link that was clicked, or the recording's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The vendor's own order of the events of one message or call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// Length of a call or recording in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_s: Option<u64>,
+    /// The list (SendGrid: suppression group) that an unsubscribe is limited to; `None` means all mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsubscribe_group: Option<i64>,
+}
+
+impl Event {
+    /// An event with the fields that every event has.
+    pub fn new(event_type: EventType, channel: Channel, provider: &str, message_id: &str, dedupe_key: String) -> Self {
+        Self {
+            event_type,
+            channel,
+            provider: provider.to_owned(),
+            provider_message_id: message_id.to_owned(),
+            dedupe_key,
+            occurred_at: None,
+            provider_status: String::new(),
+            recipient: None,
+            sender: None,
+            reason_code: None,
+            reason: None,
+            bounce_class: None,
+            text: None,
+            url: None,
+            sequence: None,
+            duration_s: None,
+            unsubscribe_group: None,
+        }
+    }
+
+    /// The ledger's partition key: `{provider}:{provider message id}`.
+    pub fn message_key(&self) -> String {
+        format!("{}:{}", self.provider, self.provider_message_id)
+    }
+}

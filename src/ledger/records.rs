@@ -1,0 +1,115 @@
+//! The documents of container `ledger`. Partition: the message key.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    clock::Timestamp,
+    event::{Channel, Event, EventType},
+};
+
+/// Id of the status document of every partition.
+pub const STATUS_ID: &str = "status";
+/// Ids of event documents start so.
+pub const EVENT_PREFIX: &str = "evt:";
+/// Ids of outbox documents start so.
+pub const OUTBOX_PREFIX: &str = "out:";
+
+/// One applied event: audit trail and inbox in one, never changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRecord {
+    pub id: String,
+    /// The message key.
+    pub key: String,
+    /// Whose commit created this: tells our own earlier attempt from a duplicate.
+    pub writer: String,
+    pub envelope_id: String,
+    pub received_at: Timestamp,
+    pub applied_at: Timestamp,
+    pub event: Event,
+}
+
+/// Where a message or call stands, computed from all of its events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusRecord {
+    pub id: String,
+    /// The message key.
+    pub key: String,
+    pub writer: String,
+    pub channel: Channel,
+    pub provider: String,
+    /// The event type that decides; see [`crate::channels`] for the order.
+    pub status: EventType,
+    /// When that event happened (or was received, where the vendor gives no time).
+    pub status_at: Timestamp,
+    /// The deciding event's dedupe key.
+    pub decided_by: String,
+    /// The deciding event's place in the vendor's own order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_code: Option<String>,
+    /// How many events are in this partition.
+    pub events: u64,
+    #[serde(default)]
+    pub opens: u64,
+    #[serde(default)]
+    pub clicks: u64,
+    pub first_event_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// What a commit owes the bus: deleted once it is published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxRecord {
+    pub id: String,
+    /// The message key.
+    pub key: String,
+    pub destination: String,
+    pub created_at: Timestamp,
+    pub envelope_id: String,
+    pub event: Event,
+}
+
+/// The id of the event document for a dedupe key.
+pub fn event_id(dedupe_key: &str) -> String {
+    format!("{EVENT_PREFIX}{}", safe_id(dedupe_key))
+}
+
+/// The id of the outbox document for an event and a destination.
+pub fn outbox_id(dedupe_key: &str, destination: &str) -> String {
+    format!("{OUTBOX_PREFIX}{}:{}", safe_id(dedupe_key), safe_id(destination))
+}
+
+/// Text as part of a document id: `/`, `\`, `?`, `#` and `%` are percent-encoded (Cosmos DB accepts the first two at
+/// creation and then cannot read the document), and what is long is replaced by its digest.
+fn safe_id(text: &str) -> String {
+    const LONGEST: usize = 400;
+    if text.len() > LONGEST {
+        return format!("sha256-{}", hex::encode(Sha256::digest(text.as_bytes())));
+    }
+    let mut id = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '/' | '\\' | '?' | '#' | '%' => id.push_str(&format!("%{:02X}", u32::from(character))),
+            control if control.is_control() => id.push_str(&format!("%{:02X}", u32::from(control))),
+            other => id.push(other),
+        }
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_safe_and_tell_keys_apart() {
+        assert_eq!(event_id("twilio:SM1:delivered"), "evt:twilio:SM1:delivered");
+        assert_eq!(event_id("a/b\\c?d#e%f\n"), "evt:a%2Fb%5Cc%3Fd%23e%25f%0A");
+        assert_ne!(event_id("a/b"), event_id("a%2Fb"));
+        let long = "x".repeat(5_000);
+        assert!(event_id(&long).len() < 100);
+        assert_ne!(event_id(&long), event_id(&format!("{long}y")));
+    }
+}

@@ -1,0 +1,5 @@
+//! One machine: the embedded twin of the Azure services.
+pub mod broker;
+pub mod documents;
+pub mod host;
+pub mod sqlite;
