@@ -24,3 +24,25 @@ impl Clock for SystemClock {
 
 /// The clock every part of the program shares.
 pub type SharedClock = Arc<dyn Clock>;
+
+/// Milliseconds in RFC 3339, always with three decimals, so that texts sort as the moments do.
+pub mod millis {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Timestamp;
+
+    /// The text form.
+    pub fn text(at: Timestamp) -> String {
+        at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    }
+
+    /// For `#[serde(with = "clock::millis")]`.
+    pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&text(*at))
+    }
+
+    /// For `#[serde(with = "clock::millis")]`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        Timestamp::deserialize(deserializer)
+    }
+}

@@ -1,12 +1,38 @@
-//! Sluice.
+//! Sluice acknowledges communications vendors' callbacks in milliseconds and applies each event exactly once.
+//!
+//! The way of a callback, and where each step lives:
+//!
+//! 1. A vendor POSTs to `/incoming/{vendor}/{servicetype}/...`. The Functions host (in Azure, under `func start`, or
+//!    [`local::host`] on one machine) forwards the request to the custom handler: [`functions`], by the contract in
+//!    [`host`].
+//! 2. [`ingest`] verifies the signature ([`vendors`]), wraps the request in an [`envelope`], publishes it on the [`bus`]
+//!    and answers once the broker has it on disk. A broker that does not answer in time is replaced by the spool.
+//! 3. A Service Bus trigger hands batches of envelopes to the processor of their channel ([`channels::process`]), which
+//!    normalises them into canonical events ([`event`]).
+//! 4. The [`ledger`] applies each event exactly once: one atomic commit per message in the [`documents`] store.
+//! 5. What failed waits in the retry table or is parked ([`retry`]); a timer brings back what is due.
+//!
+//! Arrows point one way: functions use ingest, channels, ledger and retry; those use the ports ([`bus`], [`documents`],
+//! [`blobs`], [`clock`]); the adapters ([`local`]) implement the ports and are named only where the program is assembled
+//! ([`app`], [`cli`]).
+
+pub mod app;
 pub mod blobs;
 pub mod bus;
+pub mod channels;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod documents;
+pub mod envelope;
 pub mod event;
+pub mod functions;
 pub mod host;
+pub mod ingest;
 pub mod ledger;
 pub mod local;
+pub mod problem;
+pub mod retry;
 pub mod simulate;
+pub mod telemetry;
 pub mod vendors;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    clock::Timestamp,
+    clock::{Timestamp, millis},
     event::{Channel, Event, EventType},
 };
 
@@ -66,6 +66,7 @@ pub struct OutboxRecord {
     /// The message key.
     pub key: String,
     pub destination: String,
+    #[serde(with = "millis")]
     pub created_at: Timestamp,
     pub envelope_id: String,
     pub event: Event,
@@ -86,7 +87,7 @@ pub fn outbox_id(dedupe_key: &str, destination: &str) -> String {
 fn safe_id(text: &str) -> String {
     const LONGEST: usize = 400;
     if text.len() > LONGEST {
-        return format!("sha256-{}", hex::encode(Sha256::digest(text.as_bytes())));
+        return digest(text);
     }
     let mut id = String::with_capacity(text.len());
     for character in text.chars() {
@@ -97,6 +98,11 @@ fn safe_id(text: &str) -> String {
         }
     }
     id
+}
+
+/// A short stand-in for a long text.
+pub(crate) fn digest(text: &str) -> String {
+    format!("sha256-{}", hex::encode(Sha256::digest(text.as_bytes())))
 }
 
 #[cfg(test)]

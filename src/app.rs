@@ -1,0 +1,88 @@
+//! The assembled program: configuration, ports, and the parts built on them. Every function gets one.
+
+use std::sync::Arc;
+
+use crate::{
+    blobs::SharedBlobs,
+    bus::{SharedBus, Subscription, Topic, Topology},
+    clock::SharedClock,
+    config::{Config, MissingSecret},
+    documents::SharedDocuments,
+    event::Channel,
+    ledger::Ledger,
+    retry::Retries,
+    telemetry::{Meter, Tokens},
+    vendors::Vendors,
+};
+
+/// The ports, as an adapter provides them.
+#[derive(Debug, Clone)]
+pub struct Ports {
+    pub clock: SharedClock,
+    pub bus: SharedBus,
+    pub documents: SharedDocuments,
+    pub blobs: SharedBlobs,
+}
+
+/// What every function works with.
+#[derive(Debug)]
+pub struct App {
+    pub config: Config,
+    pub clock: SharedClock,
+    pub bus: SharedBus,
+    pub documents: SharedDocuments,
+    pub blobs: SharedBlobs,
+    pub vendors: Vendors,
+    pub ledger: Ledger,
+    pub retries: Retries,
+    pub tokens: Tokens,
+    pub meter: Arc<Meter>,
+}
+
+impl App {
+    /// Puts the program together.
+    ///
+    /// # Errors
+    /// The privacy key is missing: without it no opt-out can be recorded.
+    pub fn new(config: Config, ports: Ports) -> Result<Arc<Self>, MissingSecret> {
+        let Ports { clock, bus, documents, blobs } = ports;
+        let tokens = Tokens::new(config.privacy_key.as_ref().map_err(Clone::clone)?);
+        Ok(Arc::new(Self {
+            vendors: Vendors::from_config(&config.vendors),
+            ledger: Ledger::new(documents.clone(), clock.clone(), &config.outbox.destinations),
+            retries: Retries::new(bus.clone(), documents.clone(), clock.clone(), &config.retry),
+            meter: Arc::new(Meter::new(config.vendors.keys())),
+            tokens,
+            config,
+            clock,
+            bus,
+            documents,
+            blobs,
+        }))
+    }
+}
+
+/// The topics and subscriptions that this configuration needs.
+pub fn topology(config: &Config) -> Topology {
+    let bus = &config.bus;
+    let subscription = |name: &str, filter: &[(&str, &str)]| Subscription {
+        name: name.to_owned(),
+        filter: filter.iter().map(|(property, text)| ((*property).to_owned(), (*text).to_owned())).collect(),
+        lock_duration: bus.lock_duration,
+        max_delivery_count: bus.max_delivery_count,
+        dead_letter_on_expiration: true,
+    };
+    let topic = |name: &str, subscriptions| Topic {
+        name: name.to_owned(),
+        duplicate_detection_window: bus.duplicate_detection_window,
+        default_time_to_live: bus.time_to_live,
+        subscriptions,
+    };
+    let channels = Channel::ALL.iter().map(|channel| subscription(channel.name(), &[("channel", channel.name())]));
+    Topology {
+        topics: vec![
+            topic(&bus.callbacks_topic, channels.collect()),
+            topic(&bus.deliveries_topic, vec![subscription("deliver", &[])]),
+        ],
+    }
+}

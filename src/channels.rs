@@ -1,0 +1,5 @@
+//! Channels: how the events of one message add up to a status, and which events are a person's wish.
+
+pub mod opt_out;
+pub mod process;
+pub mod status;

@@ -1,0 +1,226 @@
+//! A processor: a batch of envelopes in, their events in the ledger, every message accounted for.
+//!
+//! The way of a message: envelope → body → the vendor's normaliser → events → consent → ledger → outbox. Events of all
+//! messages of a batch are grouped by message key, and each group is applied in one commit. A message that fails is
+//! kept as a retry record or parked, so that one bad message never fails its batch.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures_util::{StreamExt, stream};
+
+use super::opt_out;
+use crate::{
+    app::App,
+    envelope::{BodyError, Envelope},
+    event::{Channel, Event},
+    host::ServiceBusMessage,
+    ledger::{Applied, Arrival, LedgerError, outbox},
+    retry::{
+        Failure, NotKept,
+        records::{Class, StoredMessage},
+    },
+    telemetry::Count,
+    vendors::Callback,
+};
+
+/// Partitions written to at once: enough to fill the store's group commit.
+const CONCURRENCY: usize = 128;
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Processed {
+    pub messages: usize,
+    /// Events that were new.
+    pub applied: usize,
+    /// Events that the ledger had already.
+    pub duplicates: usize,
+    /// Messages kept for another attempt, or parked.
+    pub failed: usize,
+}
+
+/// Why one message could not be processed.
+#[derive(Debug, Clone)]
+struct Problem {
+    class: Class,
+    error: String,
+}
+
+impl Problem {
+    fn permanent(error: impl std::fmt::Display) -> Self {
+        Self { class: Class::Permanent, error: error.to_string() }
+    }
+
+    fn transient(error: impl std::fmt::Display) -> Self {
+        Self { class: Class::Transient, error: error.to_string() }
+    }
+}
+
+/// A message that was read: its vendor, and how its events fared.
+#[derive(Debug, Default)]
+struct Outcome {
+    vendor: Option<String>,
+    new: usize,
+    known: usize,
+    problem: Option<Problem>,
+}
+
+/// Processes a batch of a channel's messages.
+///
+/// # Errors
+/// A failed message could be kept nowhere: the whole batch must be delivered again.
+pub async fn process(app: &App, channel: Channel, messages: &[ServiceBusMessage]) -> Result<Processed, NotKept> {
+    let mut outcomes: Vec<Outcome> = Vec::with_capacity(messages.len());
+    let mut groups: HashMap<String, Vec<(usize, Arrival)>> = HashMap::new();
+    for (index, message) in messages.iter().enumerate() {
+        let mut outcome = Outcome::default();
+        match read(app, channel, message, &mut outcome.vendor).await {
+            Ok(arrivals) => {
+                for arrival in arrivals {
+                    groups.entry(arrival.event.message_key()).or_default().push((index, arrival));
+                }
+            }
+            Err(problem) => outcome.problem = Some(problem),
+        }
+        outcomes.push(outcome);
+    }
+
+    let mut applying = stream::iter(groups)
+        .map(|(key, group)| async move {
+            let (indexes, arrivals): (Vec<usize>, Vec<Arrival>) = group.into_iter().unzip();
+            (apply(app, &key, &arrivals).await, indexes)
+        })
+        .buffer_unordered(CONCURRENCY);
+    while let Some((result, indexes)) = applying.next().await {
+        match result {
+            Ok(applied) => {
+                for (index, new) in indexes.into_iter().zip(applied.new) {
+                    if new {
+                        outcomes[index].new += 1;
+                    } else {
+                        outcomes[index].known += 1;
+                    }
+                }
+            }
+            Err(problem) => {
+                for index in indexes {
+                    outcomes[index].problem = Some(problem.clone());
+                }
+            }
+        }
+    }
+    drop(applying);
+    settle(app, channel, messages, outcomes).await
+}
+
+/// Turns a message into its events.
+async fn read(
+    app: &App,
+    channel: Channel,
+    message: &ServiceBusMessage,
+    vendor_name: &mut Option<String>,
+) -> Result<Vec<Arrival>, Problem> {
+    let envelope = Envelope::decode(&message.body).map_err(Problem::permanent)?;
+    *vendor_name = Some(envelope.vendor.to_string());
+    let Some(vendor) = app.vendors.get(&envelope.vendor) else {
+        return Err(Problem::permanent(format!("vendor {:?} is not configured any more", envelope.vendor)));
+    };
+    let body = envelope.body(app.blobs.as_ref()).await.map_err(|error| match error {
+        BodyError::Lost(_) => Problem::permanent(error),
+        BodyError::Unavailable(_) => Problem::transient(error),
+    })?;
+    let callback = Callback {
+        channel,
+        service_type: envelope.servicetype.to_string(),
+        request_type: envelope.requesttype.to_string(),
+        query: envelope.requestquery.to_string(),
+        headers: envelope.headers(),
+        content_type: envelope.datacontenttype.as_deref().map(str::to_owned),
+        body,
+        received_at: envelope.time,
+    };
+    let mut events = vendor.normalise(&callback).map_err(Problem::permanent)?;
+    opt_out::infer_keywords(&mut events, &app.config.channels);
+    let envelope_id: Arc<str> = envelope.id.as_str().into();
+    let arrival = |event| Arrival { event, envelope_id: envelope_id.clone(), received_at: envelope.time };
+    Ok(events.into_iter().map(arrival).collect())
+}
+
+/// Applies the events of one message key: wishes first, then the ledger, then what the ledger owes the bus.
+///
+/// The order makes a crash harmless. Recording a wish twice changes nothing, so it may come before the commit that
+/// would make a second delivery a duplicate; after it, it could be lost.
+async fn apply(app: &App, key: &str, arrivals: &[Arrival]) -> Result<Applied, Problem> {
+    for arrival in arrivals {
+        let event: &Event = &arrival.event;
+        if let Some(consent) = opt_out::wish(event, &app.config.channels) {
+            let at = super::status::effective_time(event, arrival.received_at);
+            let recorded = opt_out::record(app.documents.as_ref(), &app.tokens, event, consent, at).await;
+            recorded.map_err(Problem::transient)?;
+        }
+    }
+    let mut applied = app.ledger.apply(key, arrivals).await.map_err(|error| match error {
+        LedgerError::Unavailable(_) => Problem::transient(error),
+        LedgerError::Refused(_) => Problem::permanent(error),
+    })?;
+    let topic = &app.config.bus.deliveries_topic;
+    for record in applied.owed.drain(..) {
+        if let Err(error) = outbox::publish(app.bus.as_ref(), app.documents.as_ref(), topic, &record).await {
+            // It stays in the outbox, where the sweep finds it.
+            tracing::warn!(key, id = record.id, %error, "an announcement stays in the outbox");
+        }
+    }
+    Ok(applied)
+}
+
+/// Counts what went well and keeps what did not.
+async fn settle(
+    app: &App,
+    channel: Channel,
+    messages: &[ServiceBusMessage],
+    outcomes: Vec<Outcome>,
+) -> Result<Processed, NotKept> {
+    let mut processed = Processed { messages: messages.len(), ..Processed::default() };
+    let topic = &app.config.bus.callbacks_topic;
+    for (message, outcome) in messages.iter().zip(outcomes) {
+        processed.applied += outcome.new;
+        processed.duplicates += outcome.known;
+        let vendor = outcome.vendor.as_deref();
+        let count = |count, by| app.meter.add(vendor.unwrap_or_default(), count, by);
+        count(Count::Applied, outcome.new as u64);
+        let Some(problem) = outcome.problem else {
+            let callback = if outcome.new > 0 || outcome.known == 0 { Count::UniqueCallback } else { Count::DuplicateCallback };
+            count(callback, 1);
+            continue;
+        };
+        processed.failed += 1;
+        let failure = Failure {
+            class: problem.class,
+            error: problem.error,
+            vendor,
+            channel: Some(channel.name()),
+        };
+        let envelope = message.correlation_id.as_deref().unwrap_or_default();
+        let error = failure.error.clone();
+        match app.retries.keep(topic, stored(message), failure).await? {
+            crate::retry::Kept::UntilDue(due_at) => {
+                tracing::warn!(channel = channel.name(), vendor, envelope, error, %due_at, "a callback is tried again");
+            }
+            crate::retry::Kept::Parked => {
+                count(Count::Parked, 1);
+                tracing::error!(channel = channel.name(), vendor, envelope, error, "a callback is parked");
+            }
+        }
+    }
+    Ok(processed)
+}
+
+fn stored(message: &ServiceBusMessage) -> StoredMessage {
+    StoredMessage {
+        message_id: message.message_id.clone().unwrap_or_default(),
+        content_type: message.content_type.clone(),
+        correlation_id: message.correlation_id.clone(),
+        subject: message.subject.clone(),
+        properties: message.properties.clone(),
+        body: crate::retry::records::StoredBody::new(&message.body),
+    }
+}

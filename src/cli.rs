@@ -1,0 +1,111 @@
+//! The command line: one file for each subcommand.
+
+mod check;
+mod run;
+mod serve;
+mod show;
+mod simulate;
+mod status;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+
+/// Acknowledges vendors' callbacks in milliseconds and applies each event exactly once.
+///
+/// Without a command it starts the complete one-machine system: an HTTP server on http://127.0.0.1:7071, the embedded
+/// broker, ledger and timers, with all data in .sluice/. When FUNCTIONS_CUSTOMHANDLER_PORT is set (the Azure Functions
+/// host does that) it is the custom handler, as with `sluice serve`.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the custom handler that the Azure Functions host talks to
+    Serve(serve::ServeArgs),
+    /// Play the vendors: send genuinely signed callbacks to a URL, and verify what became of them
+    Simulate(simulate::SimulateArgs),
+    /// Print the timeline of a message: its events, status, outbox and retries
+    Show(show::ShowArgs),
+    /// Print queue depths, dead letters, retries due, parked, the spool, and inbound against unique per vendor
+    Status(status::StatusArgs),
+    /// Validate configuration, function folders and secrets; say what is wrong and where
+    Check(check::CheckArgs),
+}
+
+/// Where the program finds its files.
+#[derive(Debug, Clone, Args)]
+pub struct Places {
+    /// Folder with host.json, functions/ and sluice.toml [default: the Functions host's script root, else this folder]
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Configuration file [default: sluice.toml in the root]
+    #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Folder of the embedded engine's data
+    #[arg(long, value_name = "DIR", env = "SLUICE_DATA", default_value = ".sluice")]
+    data: PathBuf,
+}
+
+impl Places {
+    /// The folder with host.json.
+    fn root(&self) -> PathBuf {
+        let from_host = || ["FUNCTIONS_APP_ROOT_PATH", "AzureWebJobsScriptRoot"].into_iter().find_map(std::env::var_os);
+        self.root.clone().or_else(|| from_host().map(PathBuf::from)).unwrap_or_else(|| PathBuf::from("."))
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.config.clone().unwrap_or_else(|| self.root().join("sluice.toml"))
+    }
+
+    fn load_config(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(&self.config_path())?)
+    }
+}
+
+/// Runs the command line. An error is printed once, on standard error, and the exit code is 1.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("sluice: the runtime cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            None if std::env::var_os(serve::PORT_VARIABLE).is_some() => {
+                serve::run(serve::ServeArgs::from(cli.run)).await
+            }
+            None => run::run(cli.run).await,
+            Some(Command::Serve(args)) => serve::run(args).await,
+            Some(Command::Simulate(args)) => simulate::run(args).await,
+            Some(Command::Show(args)) => show::run(args).await,
+            Some(Command::Status(args)) => status::run(args).await,
+            Some(Command::Check(args)) => check::run(args),
+        }
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("sluice: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

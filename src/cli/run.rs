@@ -1,0 +1,107 @@
+//! `sluice`: the one-machine system.
+
+use std::{net::Ipv4Addr, process::ExitCode};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+use super::Places;
+use crate::{
+    config::{Config, Profile},
+    functions,
+    local::{
+        engine::Engine,
+        host::{FunctionApp, OneMachineHost},
+    },
+    simulate, telemetry,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub places: Places,
+    /// Port on 127.0.0.1
+    #[arg(long, default_value_t = 7071, env = "SLUICE_PORT")]
+    port: u16,
+}
+
+pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    telemetry::start_logging();
+    let places = &args.places;
+    let config = places.load_config()?;
+    let missing = config.missing_secrets();
+    if !missing.is_empty() {
+        for missing in &missing {
+            eprintln!("sluice: {missing}");
+        }
+        bail!("{} of the secrets named in {} are missing", missing.len(), places.config_path().display());
+    }
+    let app = FunctionApp::load(&places.root(), &|name| settings(Some(&config), name))?;
+    for (name, reasons) in &app.refused {
+        for reason in reasons {
+            tracing::error!(function = name, reason, "the function is not loaded");
+        }
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.with_context(|| {
+        format!("127.0.0.1:{} is in use: stop what listens there, or choose another with --port", args.port)
+    })?;
+    let engine = Engine::open(&places.data, config)?;
+    banner(&engine.app.config, &app, &listener, places)?;
+    let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
+    let host = OneMachineHost::new(app, functions::handler(engine.app.clone()), engine.broker.clone(), listener);
+    host.run(interrupted()).await?;
+    meter.abort();
+    engine.close().await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Resolves `%NAME%` in function folders: the environment first, then what the configuration says.
+pub(super) fn settings(config: Option<&Config>, name: &str) -> Option<String> {
+    std::env::var(name).ok().or_else(|| {
+        let bus = &config?.bus;
+        match name {
+            "CALLBACKS_TOPIC" => Some(bus.callbacks_topic.clone()),
+            "DELIVERIES_TOPIC" => Some(bus.deliveries_topic.clone()),
+            _ => None,
+        }
+    })
+}
+
+/// Completes on SIGINT or SIGTERM.
+pub(super) async fn interrupted() {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::error!("signals cannot be caught: only SIGKILL will stop this process");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping: finishing what is in hand");
+}
+
+fn banner(config: &Config, app: &FunctionApp, listener: &TcpListener, places: &Places) -> anyhow::Result<()> {
+    let url = format!("http://{}", listener.local_addr()?);
+    let me = std::env::args().next().unwrap_or_else(|| "sluice".into());
+    let data = std::path::absolute(&places.data)?;
+    let functions: Vec<_> = app.functions.iter().map(|function| function.name.as_str()).collect();
+    println!("sluice {}  {url}", env!("CARGO_PKG_VERSION"));
+    println!("  data       {}", data.display());
+    println!("  functions  {}", functions.join(", "));
+    if config.profile == Profile::Demo {
+        println!("  profile    demo: the secrets in sluice.toml are public. SLUICE_PROFILE=production takes real ones");
+        if let Some((curl, key)) = simulate::sample_curl(config, &url) {
+            println!("\nSend one delivery receipt, and see what became of it:\n");
+            println!("  {curl}");
+            println!("  {me} show {key}");
+        }
+    }
+    println!("\nOr play the vendors:\n\n  {me} simulate --url {url} --count 1000 --verify\n");
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! `sluice serve`: the custom handler.
+
+use std::{net::Ipv4Addr, process::ExitCode};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tokio::net::TcpListener;
+
+use super::{Places, run::RunArgs};
+use crate::{functions, local::engine::Engine, telemetry};
+
+/// The Functions host tells the handler its port in this variable.
+pub(super) const PORT_VARIABLE: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    places: Places,
+    /// Port on 127.0.0.1
+    #[arg(long, env = PORT_VARIABLE)]
+    port: u16,
+}
+
+impl From<RunArgs> for ServeArgs {
+    fn from(args: RunArgs) -> Self {
+        let port = std::env::var(PORT_VARIABLE).ok().and_then(|port| port.parse().ok()).unwrap_or_default();
+        Self { places: args.places, port }
+    }
+}
+
+pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    telemetry::start_logging();
+    if std::env::var_os("WEBSITE_INSTANCE_ID").is_some() {
+        // A Function App's disk is not kept: what the embedded engine acknowledged there would be lost.
+        bail!("this version stores callbacks on the local disk only and must not run in Azure");
+    }
+    let config = args.places.load_config()?;
+    for missing in config.missing_secrets() {
+        tracing::error!(%missing, "a secret is missing: its vendor is answered 503");
+    }
+    let engine = Engine::open(&args.places.data, config)?;
+    let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
+    // The host connects to the IPv4 loopback and takes an accepted connection as a ready handler: bind last.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
+        .await
+        .with_context(|| format!("127.0.0.1:{} cannot be bound", args.port))?;
+    tracing::info!(address = %listener.local_addr()?, "the custom handler is ready");
+    let handler = functions::handler(engine.app.clone());
+    axum::serve(NoDelay(listener), handler).with_graceful_shutdown(super::run::interrupted()).await?;
+    meter.abort();
+    engine.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Accepts connections without Nagle's delay.
+struct NoDelay(TcpListener);
+
+impl axum::serve::Listener for NoDelay {
+    type Io = tokio::net::TcpStream;
+    type Addr = std::net::SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let (stream, address) = axum::serve::Listener::accept(&mut self.0).await;
+        // A socket that refuses the option only answers more slowly.
+        stream.set_nodelay(true).ok();
+        (stream, address)
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}

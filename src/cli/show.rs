@@ -1,0 +1,127 @@
+//! `sluice show`: what is known of one message.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+
+use super::Places;
+use crate::{
+    channels::status::effective_time,
+    documents::{Comparison, Container, Documents, Query, query_all},
+    event::Event,
+    ledger::records::{EVENT_PREFIX, EventRecord, OUTBOX_PREFIX, OutboxRecord, STATUS_ID, StatusRecord},
+    local::engine,
+    retry::records::{ParkedRecord, RetryRecord},
+    telemetry::Tokens,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// `{vendor}:{provider message id}`, for example twilio:SM0e3a8d38d6a037ceca6885c6b654124e
+    message_key: String,
+    /// Print phone numbers and addresses instead of the tokens that stand for them
+    #[arg(long)]
+    reveal: bool,
+    #[command(flatten)]
+    places: Places,
+}
+
+pub(super) async fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
+    let config = args.places.load_config()?;
+    let tokens = config.privacy_key.as_ref().ok().map(Tokens::new);
+    let documents = engine::open_read_only(&args.places.data)?;
+    let documents: &dyn Documents = documents.as_ref();
+    let key = args.message_key.as_str();
+    if !key.contains(':') {
+        bail!("{key:?} is not a message key: it reads VENDOR:ID, for example twilio:SM...");
+    }
+
+    let mut events = Vec::new();
+    for document in query_all(documents, Container::Ledger, Query::partition(key).id_prefix(EVENT_PREFIX)).await? {
+        events.push(document.parse::<EventRecord>()?);
+    }
+    let of_key = || Query::all().filter("message_key", Comparison::Equal, key);
+    let retries = query_all(documents, Container::Retries, of_key()).await?;
+    let parked = query_all(documents, Container::Parked, of_key()).await?;
+    if events.is_empty() && retries.is_empty() && parked.is_empty() {
+        bail!("nothing is known of {key} (in {})", args.places.data.display());
+    }
+
+    println!("{key}");
+    if let Some(document) = documents.read(Container::Ledger, key, STATUS_ID).await? {
+        let status: StatusRecord = document.parse()?;
+        println!("  status    {} since {}", status.status, time(status.status_at));
+        if let Some(code) = &status.reason_code {
+            println!("  reason    {code}");
+        }
+        println!("  events    {} ({} opens, {} clicks)", status.events, status.opens, status.clicks);
+    }
+    events.sort_by_key(|record| (effective_time(&record.event, record.received_at), record.received_at));
+    println!("\n  happened                  received                  applied after  event");
+    for record in &events {
+        let after = record.applied_at - record.received_at;
+        let happened = record.event.occurred_at.map_or_else(|| "not told".to_owned(), time);
+        println!(
+            "  {happened:<24}  {:<24}  {:>10} ms  {}",
+            time(record.received_at),
+            after.num_milliseconds(),
+            describe(&record.event, tokens.as_ref().filter(|_| !args.reveal), args.reveal),
+        );
+    }
+    let outbox = query_all(documents, Container::Ledger, Query::partition(key).id_prefix(OUTBOX_PREFIX)).await?;
+    if !outbox.is_empty() {
+        println!("\n  outbox, not yet published");
+    }
+    for document in outbox {
+        let record: OutboxRecord = document.parse()?;
+        println!("  {} to {} since {}", record.event.event_type, record.destination, time(record.created_at));
+    }
+    if !retries.is_empty() {
+        println!("\n  retries");
+    }
+    for document in retries {
+        let record: RetryRecord = document.parse()?;
+        println!("  attempt {} due {}: {}", record.attempt, time(record.due_at), record.last_error);
+        print_history(&record.message.history());
+    }
+    if !parked.is_empty() {
+        println!("\n  parked");
+    }
+    for document in parked {
+        let record: ParkedRecord = document.parse()?;
+        println!("  since {}: {}", time(record.parked_at), record.reason);
+        print_history(&record.history);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_history(history: &[crate::retry::records::Attempt]) {
+    for attempt in history {
+        println!("    attempt {} at {}: {}", attempt.attempt, time(attempt.at), attempt.error);
+    }
+}
+
+fn time(at: crate::clock::Timestamp) -> String {
+    crate::clock::millis::text(at)
+}
+
+/// One line; people appear as tokens unless revealed.
+fn describe(event: &Event, tokens: Option<&Tokens>, reveal: bool) -> String {
+    let person = |address: &Option<String>| match (address, tokens) {
+        (None, _) => None,
+        (Some(address), _) if reveal => Some(address.clone()),
+        (Some(address), Some(tokens)) => Some(tokens.address(address)),
+        (Some(_), None) => Some("(hidden)".to_owned()),
+    };
+    let mut line = format!("{} ({})", event.event_type, event.provider_status);
+    if let Some(recipient) = person(&event.recipient) {
+        line.push_str(&format!(" to {recipient}"));
+    }
+    for (name, value) in [("code", &event.reason_code), ("reason", &event.reason), ("url", &event.url)] {
+        if let Some(value) = value {
+            line.push_str(&format!(", {name} {value}"));
+        }
+    }
+    line
+}

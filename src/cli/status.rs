@@ -1,0 +1,96 @@
+//! `sluice status`: the night shift's first look.
+
+use std::process::ExitCode;
+
+use chrono::Utc;
+use clap::Args;
+use serde_json::json;
+
+use super::Places;
+use crate::{
+    clock::millis,
+    documents::{Comparison, Container, Documents, Query},
+    local::{broker::read_depths, engine},
+    telemetry::read_counts,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    places: Places,
+}
+
+pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
+    let documents = engine::open_read_only(&args.places.data)?;
+    let documents: &dyn Documents = documents.as_ref();
+    let depths = read_depths(&engine::paths(&args.places.data).broker)?;
+    let now = Utc::now();
+    let due = Query::all().filter("due_at", Comparison::LessOrEqual, millis::text(now));
+    let retries = documents.count(Container::Retries, &Query::all()).await?;
+    let retries_due = documents.count(Container::Retries, &due).await?;
+    let parked = documents.count(Container::Parked, &Query::all()).await?;
+    let spooled = documents.count(Container::Spool, &Query::all()).await?;
+    let vendors = read_counts(documents).await?;
+
+    if args.json {
+        let subscriptions: Vec<_> = depths
+            .iter()
+            .map(|depth| {
+                json!({
+                    "subscription": depth.entity.to_string(),
+                    "active": depth.active,
+                    "locked": depth.locked,
+                    "scheduled": depth.scheduled,
+                    "dead_letters": depth.dead_letters,
+                    "oldest": depth.oldest,
+                })
+            })
+            .collect();
+        let status = json!({
+            "subscriptions": subscriptions,
+            "retries": { "total": retries, "due": retries_due },
+            "parked": parked,
+            "spool": spooled,
+            "vendors": vendors,
+        });
+        println!("{}", serde_json::to_string_pretty(&status)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+
+    println!("{:<28} {:>9} {:>9} {:>9} {:>12}  oldest", "subscription", "active", "locked", "scheduled", "dead letters");
+    for depth in &depths {
+        let age = depth.oldest.map_or_else(|| "-".to_owned(), |oldest| format!("{} s", (now - oldest).num_seconds()));
+        println!(
+            "{:<28} {:>9} {:>9} {:>9} {:>12}  {age}",
+            depth.entity.to_string(),
+            depth.active,
+            depth.locked,
+            depth.scheduled,
+            depth.dead_letters
+        );
+    }
+    println!("\nretries {retries} ({retries_due} due)   parked {parked}   spool {spooled}");
+    println!(
+        "\n{:<20} {:>10} {:>10} {:>9} {:>9} {:>8} {:>8}",
+        "vendor", "inbound", "unique", "storm", "events", "refused", "parked"
+    );
+    for (vendor, counts) in &vendors {
+        // Duplicates that the broker dropped already never reach a processor: what came in says it all.
+        let storm = match counts.unique_callbacks {
+            0 => "-".to_owned(),
+            unique => format!("{:.2}x", counts.inbound as f64 / unique as f64),
+        };
+        println!(
+            "{vendor:<20} {:>10} {:>10} {storm:>9} {:>9} {:>8} {:>8}",
+            counts.inbound,
+            counts.unique_callbacks,
+            counts.events_applied,
+            counts.refused,
+            counts.parked
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}

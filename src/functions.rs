@@ -1,0 +1,136 @@
+//! The functions: one file for each folder in `functions/`, and the handler that the Functions host talks to.
+//!
+//! The host reaches the handler in two ways: requests to HTTP functions are forwarded as they are (their own path), and
+//! every other trigger is a `POST /{FunctionName}` with JSON, answered with JSON. `GET /` is the host asking whether the
+//! handler is up.
+
+mod health;
+mod ingest;
+mod process_email;
+mod process_sms;
+mod process_voice;
+mod sweep_retries;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::State,
+    http::{Method, Request, Response, StatusCode},
+    response::IntoResponse,
+};
+use futures_util::future::BoxFuture;
+
+use crate::{
+    app::App,
+    channels::process,
+    event::Channel,
+    host::{Invocation, InvocationResult, failed},
+    problem::problem,
+};
+
+/// Name of the binding of every Service Bus trigger.
+pub const MESSAGES: &str = "messages";
+/// Name of the binding of every timer trigger.
+pub const TIMER: &str = "timer";
+
+/// A batch of Service Bus Premium messages, in base64 and JSON, stays below this.
+const LONGEST_INVOCATION: usize = 256 << 20;
+
+/// Before a batch that could be kept nowhere is given back: redelivery is immediate, and there are only so many.
+const PAUSE_BEFORE_REDELIVERY: Duration = Duration::from_secs(5);
+
+/// Why an invocation failed. The host delivers the messages again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failed(String);
+
+type Invoked<'a> = BoxFuture<'a, Result<InvocationResult, Failed>>;
+
+/// How a function is reached.
+#[derive(Clone, Copy)]
+pub enum Entry {
+    /// By its own route; the host forwards the request. The text is the route's first segment.
+    Http(&'static str, for<'a> fn(&'a App, Request<Body>) -> BoxFuture<'a, Response<Body>>),
+    /// By `POST /{name}` with an invocation.
+    Invocation(for<'a> fn(&'a App, &'a Invocation) -> Invoked<'a>),
+}
+
+/// A function and its handler.
+pub struct Function {
+    /// The name of its folder.
+    pub name: &'static str,
+    pub entry: Entry,
+}
+
+/// Every function there is.
+pub const FUNCTIONS: &[Function] = &[
+    Function { name: "health", entry: Entry::Http("health", |app, request| Box::pin(health::handle(app, request))) },
+    Function { name: "ingest", entry: Entry::Http("incoming", |app, request| Box::pin(ingest::handle(app, request))) },
+    Function { name: "process-email", entry: Entry::Invocation(|app, call| Box::pin(process_email::handle(app, call))) },
+    Function { name: "process-sms", entry: Entry::Invocation(|app, call| Box::pin(process_sms::handle(app, call))) },
+    Function { name: "process-voice", entry: Entry::Invocation(|app, call| Box::pin(process_voice::handle(app, call))) },
+    Function { name: "sweep-retries", entry: Entry::Invocation(|app, call| Box::pin(sweep_retries::handle(app, call))) },
+];
+
+/// The custom handler.
+pub fn handler(app: Arc<App>) -> Router {
+    Router::new().fallback(dispatch).with_state(app)
+}
+
+async fn dispatch(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
+    let path = request.uri().path().strip_prefix('/').unwrap_or_default();
+    if path.is_empty() {
+        return StatusCode::OK.into_response();
+    }
+    let first = path.split('/').next().unwrap_or_default();
+    for function in FUNCTIONS {
+        match function.entry {
+            Entry::Http(segment, handle) if first.eq_ignore_ascii_case(segment) => return handle(&app, request).await,
+            // The host spells function names as their folders.
+            Entry::Invocation(invoke) if path == function.name && request.method() == Method::POST => {
+                return invocation(&app, function.name, invoke, request.into_body()).await;
+            }
+            _ => {}
+        }
+    }
+    problem(StatusCode::NOT_FOUND, Some("no function answers here"))
+}
+
+async fn invocation(
+    app: &App,
+    name: &str,
+    invoke: for<'a> fn(&'a App, &'a Invocation) -> Invoked<'a>,
+    body: Body,
+) -> Response<Body> {
+    let result = match to_bytes(body, LONGEST_INVOCATION).await {
+        Ok(bytes) => match Invocation::parse(&bytes) {
+            Ok(call) => invoke(app, &call).await,
+            Err(error) => Err(Failed(error.to_string())),
+        },
+        Err(error) => Err(Failed(format!("the invocation broke off: {error}"))),
+    };
+    match result {
+        Ok(result) => result.into_response(),
+        Err(error) => {
+            tracing::error!(function = name, %error, "an invocation failed; the host delivers its messages again");
+            failed(&error.to_string())
+        }
+    }
+}
+
+/// What all processors share: a batch of one channel's messages.
+async fn process_channel(app: &App, channel: Channel, call: &Invocation) -> Result<InvocationResult, Failed> {
+    let messages = call.service_bus_batch(MESSAGES).map_err(|error| Failed(error.to_string()))?;
+    match process::process(app, channel, &messages).await {
+        Ok(processed) => {
+            tracing::debug!(channel = channel.name(), ?processed, "a batch is processed");
+            Ok(InvocationResult::default())
+        }
+        Err(error) => {
+            tokio::time::sleep(PAUSE_BEFORE_REDELIVERY).await;
+            Err(Failed(error.to_string()))
+        }
+    }
+}

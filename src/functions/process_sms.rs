@@ -1,0 +1,12 @@
+//! `process-sms`: Service Bus trigger, subscription `sms` of the callbacks topic.
+
+use super::{Failed, process_channel};
+use crate::{
+    app::App,
+    event::Channel,
+    host::{Invocation, InvocationResult},
+};
+
+pub(super) async fn handle(app: &App, call: &Invocation) -> Result<InvocationResult, Failed> {
+    process_channel(app, Channel::Sms, call).await
+}

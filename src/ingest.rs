@@ -1,0 +1,213 @@
+//! The front door: a vendor's request in, an answer within milliseconds.
+//!
+//! The way of a request: [`route`] finds vendor and service type → the body is read up to its limit → the vendor's
+//! verifier says whether it is genuine → the callback is wrapped in an envelope → [`publish`] waits for the broker's
+//! acknowledgement, or spools → the answer that the vendor expects. A 2xx means that the callback is on disk.
+
+mod publish;
+mod route;
+
+use std::{borrow::Cow, sync::Arc};
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Method, Request, Response, StatusCode, header},
+};
+use bytes::Bytes;
+use http_body::Body as _;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    bus::{Message, Properties, Property},
+    config::VendorConfig,
+    envelope::{CONTENT_TYPE, Envelope, RECEIVED_V1, header_lines},
+    event::Channel,
+    problem::{problem, try_again_later},
+    telemetry::Count,
+    vendors::{self, Refusal, Vendor},
+};
+use route::Route;
+
+/// Service Bus takes message ids of at most 128 characters.
+const LONGEST_MESSAGE_ID: usize = 128;
+
+/// Answers one request to `/incoming/{vendor}/{servicetype}/{*requesttype}`.
+pub async fn receive(app: &App, request: Request<Body>) -> Response<Body> {
+    match accept(app, request).await {
+        Ok(response) => response,
+        Err(Rejected(response)) => response,
+    }
+}
+
+/// A request that goes no further, and its answer.
+struct Rejected(Response<Body>);
+
+impl From<Response<Body>> for Rejected {
+    fn from(response: Response<Body>) -> Self {
+        Self(response)
+    }
+}
+
+async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rejected> {
+    let (parts, body) = request.into_parts();
+    let Some(route) = Route::parse(parts.uri.path()) else {
+        let detail = "the path must be /incoming/{vendor}/{servicetype}/...";
+        return Err(problem(StatusCode::NOT_FOUND, Some(detail)).into());
+    };
+    let (Some(vendor), Some(config)) = (app.vendors.get(&route.vendor), app.config.vendors.get(route.vendor.as_ref()))
+    else {
+        return Err(problem(StatusCode::NOT_FOUND, Some("no vendor of this name is configured")).into());
+    };
+    let Some(&channel) = config.services.get(route.service_type.as_ref()) else {
+        let detail = "this vendor has no service type of this name";
+        return Err(problem(StatusCode::NOT_FOUND, Some(detail)).into());
+    };
+    match parts.method {
+        Method::POST | Method::GET => {}
+        // Vendors probe a URL before they accept it.
+        Method::HEAD => return Ok(Response::new(Body::empty())),
+        Method::OPTIONS => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST, GET, HEAD, OPTIONS"));
+            return Ok(response);
+        }
+        _ => return Err(problem(StatusCode::METHOD_NOT_ALLOWED, None).into()),
+    }
+
+    let body = read_body(app, body).await?;
+    let query = parts.uri.query().unwrap_or_default();
+    let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let url = format!("{}{path_and_query}", app.config.public_url);
+    let signed = vendors::Request { method: &parts.method, url: &url, headers: &parts.headers, body: &body };
+    let now = app.clock.now();
+    if let Err(refusal) = vendor.verify(&signed, now) {
+        return Err(refuse(app, &route, &refusal).into());
+    }
+
+    let identity = vendor.identify(&signed);
+    let dedupe_key = identity
+        .dedupe_key
+        .filter(|key| key.len() <= LONGEST_MESSAGE_ID)
+        .unwrap_or_else(|| digest_key(&route.vendor, path_and_query, &body));
+    let text_header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let requesttype = route.request_type;
+    let envelope = Envelope {
+        specversion: "1.0".into(),
+        id: Uuid::now_v7().to_string(),
+        event_type: RECEIVED_V1.into(),
+        source: format!("/incoming/{}/{}/{requesttype}", route.vendor, route.service_type),
+        subject: identity.subject,
+        time: now,
+        datacontenttype: text_header(header::CONTENT_TYPE).map(Cow::Borrowed),
+        vendor: route.vendor.clone(),
+        servicetype: route.service_type,
+        requesttype: requesttype.into(),
+        dedupekey: dedupe_key.clone(),
+        traceparent: text_header(header::HeaderName::from_static("traceparent")).map(Cow::Borrowed),
+        tracestate: text_header(header::HeaderName::from_static("tracestate")).map(Cow::Borrowed),
+        dataclassification: "personal".into(),
+        requestquery: query.into(),
+        requestheaders: header_lines(&parts.headers, vendor.kept_headers()).into(),
+        data: None,
+        data_base64: None,
+        dataref: None,
+    };
+    let message = message_of(&envelope, &route.vendor, channel, dedupe_key);
+    match publish::publish(app, envelope, &body, message).await {
+        Ok(how) => {
+            app.meter.add(&route.vendor, Count::Inbound, 1);
+            if how == publish::Durable::Spooled {
+                app.meter.add(&route.vendor, Count::Spooled, 1);
+            }
+            Ok(acknowledge(vendor, config))
+        }
+        Err(error) => {
+            tracing::error!(vendor = %route.vendor, %error, "a callback could not be made durable: 503");
+            Err(try_again_later("the callback could not be stored").into())
+        }
+    }
+}
+
+/// Reads a body up to the configured size and time.
+async fn read_body(app: &App, body: Body) -> Result<Bytes, Rejected> {
+    let limit = usize::try_from(app.config.ingest.body_limit.as_u64()).unwrap_or(usize::MAX);
+    let too_large = || {
+        let detail = format!("the body exceeds {}", app.config.ingest.body_limit);
+        let mut response = problem(StatusCode::PAYLOAD_TOO_LARGE, Some(&detail));
+        // The rest of the body is not read, so the connection cannot serve another request.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        Rejected(response)
+    };
+    // An honest Content-Length needs no reading at all.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(app.config.ingest.body_timeout, Limited::new(body, limit).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a request body broke off");
+            Err(problem(StatusCode::BAD_REQUEST, Some("the body broke off")).into())
+        }
+        Err(_) => {
+            let mut response = problem(StatusCode::REQUEST_TIMEOUT, Some("the body took too long"));
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            Err(response.into())
+        }
+    }
+}
+
+fn refuse(app: &App, route: &Route, refusal: &Refusal) -> Response<Body> {
+    let (vendor, service_type, reason) = (&route.vendor, &route.service_type, refusal.code());
+    if let Refusal::NoKey(_) = refusal {
+        tracing::error!(%vendor, %service_type, reason, detail = %refusal, "a callback cannot be verified: 503");
+        return try_again_later("callbacks of this vendor cannot be verified now");
+    }
+    app.meter.add(vendor, Count::Refused, 1);
+    tracing::warn!(%vendor, %service_type, reason, detail = %refusal, "a callback was refused: 401");
+    problem(StatusCode::UNAUTHORIZED, None)
+}
+
+fn message_of(envelope: &Envelope, vendor: &str, channel: Channel, message_id: String) -> Message {
+    let mut properties = Properties::new();
+    properties.insert("vendor".into(), Property::from(vendor.to_owned()));
+    properties.insert("channel".into(), channel.name().into());
+    properties.insert("type".into(), RECEIVED_V1.into());
+    if let Some(traceparent) = &envelope.traceparent {
+        properties.insert("traceparent".into(), Property::from(traceparent.to_string()));
+    }
+    Message {
+        message_id,
+        content_type: Some(CONTENT_TYPE.into()),
+        correlation_id: Some(envelope.id.clone()),
+        subject: envelope.subject.clone(),
+        properties,
+        time_to_live: None,
+        scheduled_enqueue_time: None,
+        body: Bytes::new(),
+    }
+}
+
+/// The key of a callback without a natural one: a digest of everything that was sent.
+fn digest_key(vendor: &str, path_and_query: &str, body: &[u8]) -> String {
+    let mut digest = Sha256::new();
+    digest.update(path_and_query.as_bytes());
+    digest.update([0]);
+    digest.update(body);
+    format!("{vendor}:sha256-{}", hex::encode(digest.finalize()))
+}
+
+fn acknowledge(vendor: &Arc<dyn Vendor>, config: &VendorConfig) -> Response<Body> {
+    let Some(answer) = config.answer.clone().or_else(|| vendor.answer()) else {
+        return Response::new(Body::empty());
+    };
+    let mut response = Response::new(Body::from(answer.body));
+    if let Ok(content_type) = HeaderValue::try_from(answer.content_type) {
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    }
+    response
+}

@@ -1,0 +1,107 @@
+//! Making a callback durable while the vendor waits: on the bus, else in the spool.
+
+use bytes::Bytes;
+use object_store::{ObjectStoreExt, path::Path};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::{
+    app::App,
+    bus::Message,
+    documents::{Container, Operation},
+    envelope::{Envelope, check_in},
+    retry::{
+        records::{SpoolRecord, StoredMessage, bucket_of},
+        sweep::SPOOL_PREFIX,
+    },
+};
+
+/// Where a callback is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durable {
+    Published,
+    Spooled,
+}
+
+/// Neither the broker nor the spool took the callback: the vendor must try again.
+#[derive(Debug, thiserror::Error)]
+#[error("broker: {broker}; spool: {documents}; last resort: {blobs}")]
+pub struct NotDurable {
+    broker: String,
+    documents: String,
+    blobs: String,
+}
+
+/// Publishes a callback, or spools it when the broker does not answer within its budget.
+///
+/// A publish that was given up on may still happen: the sweep then relays a copy under the same message id, and the
+/// ledger sees to the rest.
+///
+/// # Errors
+/// The callback is durable nowhere.
+pub async fn publish(
+    app: &App,
+    envelope: Envelope<'_>,
+    body: &Bytes,
+    mut message: Message,
+) -> Result<Durable, NotDurable> {
+    let limits = &app.config.ingest;
+    let topic = &app.config.bus.callbacks_topic;
+    let deadline = Instant::now() + limits.publish_timeout;
+    let mut envelope = envelope.with_body(body);
+    message.body = envelope.encode();
+
+    let mut broker = None;
+    if message.body.len() as u64 > limits.claim_check_above.as_u64() {
+        match timeout_at(deadline, check_in(app.blobs.as_ref(), &envelope.id, envelope.time, body.clone())).await {
+            Ok(Ok(name)) => {
+                (envelope.data, envelope.data_base64) = (None, None);
+                envelope.dataref = Some(name.into());
+                message.body = envelope.encode();
+            }
+            Ok(Err(error)) => broker = Some(format!("the blob store failed: {error}")),
+            Err(_) => broker = Some("the blob store did not answer in time".to_owned()),
+        }
+    }
+    if broker.is_none() {
+        broker = match timeout_at(deadline, app.bus.publish(topic, message.clone())).await {
+            Ok(Ok(())) => return Ok(Durable::Published),
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no acknowledgement within {:?}", limits.publish_timeout)),
+        };
+    }
+    let broker = broker.unwrap_or_default();
+    tracing::warn!(envelope = envelope.id, problem = broker, "a callback goes to the spool");
+    spool(app, topic, &envelope, &message, broker).await
+}
+
+async fn spool(
+    app: &App,
+    topic: &str,
+    envelope: &Envelope<'_>,
+    message: &Message,
+    broker: String,
+) -> Result<Durable, NotDurable> {
+    // Half of the budget for each of the two places.
+    let limit = app.config.ingest.spool_timeout / 2;
+    let record = SpoolRecord {
+        id: envelope.id.clone(),
+        bucket: bucket_of(&envelope.id),
+        due_at: envelope.time,
+        topic: topic.to_owned(),
+        message: StoredMessage::from_message(message),
+    };
+    let write = Operation::upsert(record.id.clone(), &record);
+    let documents = match timeout(limit, app.documents.commit(Container::Spool, &record.bucket, vec![write])).await {
+        Ok(Ok(_)) => return Ok(Durable::Spooled),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {limit:?}"),
+    };
+    let json = serde_json::to_vec(&record).expect("a spool record serialises to JSON");
+    let path = Path::from(format!("{SPOOL_PREFIX}/{}.json", record.id));
+    let blobs = match timeout(limit, app.blobs.put(&path, json.into())).await {
+        Ok(Ok(_)) => return Ok(Durable::Spooled),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {limit:?}"),
+    };
+    Err(NotDurable { broker, documents, blobs })
+}

@@ -1,0 +1,183 @@
+//! What happens to work that failed: tried again at a due time, or parked for a person. Nothing disappears.
+//!
+//! A failed message becomes a retry record ([`records::RetryRecord`]) with a due time from the configured schedule. The
+//! sweep ([`sweep::sweep`]) publishes due records again under a new message id. When the schedule is used up, or when
+//! trying again cannot heal the failure, the message is parked with its reason and history. If the store cannot take a
+//! record, a scheduled copy on the bus takes its place; only if that fails too does the processor fail its batch.
+
+pub mod records;
+pub mod sweep;
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::{
+    bus::{Message, Property, SharedBus},
+    clock::{SharedClock, Timestamp},
+    config,
+    documents::{Container, Operation, SharedDocuments},
+};
+use records::{Attempt, Class, ParkedRecord, RetryRecord, StoredMessage, bucket_of};
+
+/// Application property: which attempt a message is. Absent on the first.
+pub const ATTEMPT: &str = "attempt";
+/// Application property: the failures before this attempt, as JSON.
+pub const HISTORY: &str = "history";
+
+/// What became of a failed message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// A retry record or a scheduled copy: it comes back at this time.
+    UntilDue(Timestamp),
+    /// Parked.
+    Parked,
+}
+
+/// Neither the store nor the bus took a failed message: only the broker's redelivery keeps it.
+#[derive(Debug, thiserror::Error)]
+#[error("a failed message could not be kept: store: {store}; bus: {bus}")]
+pub struct NotKept {
+    store: String,
+    bus: String,
+}
+
+/// A failure, as it is recorded.
+#[derive(Debug, Clone)]
+pub struct Failure<'a> {
+    pub class: Class,
+    /// Without secrets and personal data: it is shown to operators and stored.
+    pub error: String,
+    pub vendor: Option<&'a str>,
+    pub channel: Option<&'a str>,
+}
+
+/// Keeps failed messages.
+#[derive(Debug, Clone)]
+pub struct Retries {
+    bus: SharedBus,
+    documents: SharedDocuments,
+    clock: SharedClock,
+    schedule: Vec<Duration>,
+    jitter: f64,
+}
+
+impl Retries {
+    pub fn new(bus: SharedBus, documents: SharedDocuments, clock: SharedClock, config: &config::Retry) -> Self {
+        let schedule = config.schedule.iter().map(|wait| **wait).collect();
+        Self { bus, documents, clock, schedule, jitter: config.jitter }
+    }
+
+    /// Keeps a message whose processing failed: to be tried again, or parked.
+    ///
+    /// # Errors
+    /// Nothing took it; the caller must not settle the message.
+    pub async fn keep(&self, topic: &str, mut message: StoredMessage, failure: Failure<'_>) -> Result<Kept, NotKept> {
+        let now = self.clock.now();
+        let attempt = message.attempt();
+        let mut history = message.history();
+        history.push(Attempt { attempt, at: now, error: shortened(&failure.error) });
+
+        let wait = match failure.class {
+            Class::Permanent => None,
+            Class::Transient => self.schedule.get(attempt as usize - 1).copied(),
+        };
+        let Some(wait) = wait else {
+            let reason = match failure.class {
+                Class::Permanent => failure.error.clone(),
+                Class::Transient => format!("gave up after {attempt} attempts: {}", failure.error),
+            };
+            return self.park(topic, message, history, reason, &failure).await;
+        };
+        let due_at = now + self.jittered(wait);
+        message.properties.insert(ATTEMPT.into(), Property::Integer(i64::from(attempt) + 1));
+        message.properties.insert(HISTORY.into(), Property::from(history_text(&history)));
+        let id = message.record_id();
+        message.message_id = format!("{id}:{}", attempt + 1);
+        let record = RetryRecord {
+            bucket: bucket_of(&id),
+            id,
+            due_at,
+            attempt: attempt + 1,
+            class: failure.class,
+            topic: topic.to_owned(),
+            message_key: message.message_key(),
+            last_error: shortened(&failure.error),
+            vendor: failure.vendor.map(str::to_owned),
+            channel: failure.channel.map(str::to_owned),
+            message,
+        };
+        let write = Operation::upsert(record.id.clone(), &record);
+        if let Err(store) = self.documents.commit(Container::Retries, &record.bucket, vec![write]).await {
+            let error = store.to_string();
+            self.schedule_copy(topic, record.message, due_at, error).await?;
+        }
+        Ok(Kept::UntilDue(due_at))
+    }
+
+    async fn park(
+        &self,
+        topic: &str,
+        message: StoredMessage,
+        history: Vec<Attempt>,
+        reason: String,
+        failure: &Failure<'_>,
+    ) -> Result<Kept, NotKept> {
+        let now = self.clock.now();
+        let id = message.record_id();
+        let record = ParkedRecord {
+            bucket: bucket_of(&id),
+            id,
+            parked_at: now,
+            reason,
+            vendor: failure.vendor.map(str::to_owned),
+            channel: failure.channel.map(str::to_owned),
+            topic: topic.to_owned(),
+            message_key: message.message_key(),
+            history,
+            message,
+        };
+        let write = Operation::upsert(record.id.clone(), &record);
+        match self.documents.commit(Container::Parked, &record.bucket, vec![write]).await {
+            Ok(_) => Ok(Kept::Parked),
+            // Not even parking works: come back in a while and find the same failure again.
+            Err(store) => {
+                let wait = self.schedule.first().copied().unwrap_or(Duration::from_secs(5));
+                let due_at = now + self.jittered(wait);
+                let mut message = record.message;
+                message.message_id = format!("{}:{}", record.id, Uuid::now_v7());
+                self.schedule_copy(topic, message, due_at, store.to_string()).await?;
+                Ok(Kept::UntilDue(due_at))
+            }
+        }
+    }
+
+    async fn schedule_copy(
+        &self,
+        topic: &str,
+        message: StoredMessage,
+        due_at: Timestamp,
+        store: String,
+    ) -> Result<(), NotKept> {
+        let copy = Message { scheduled_enqueue_time: Some(due_at), ..message.into_message() };
+        self.bus.publish(topic, copy).await.map_err(|bus| NotKept { store, bus: bus.to_string() })
+    }
+
+    fn jittered(&self, wait: Duration) -> Duration {
+        let share = if self.jitter > 0.0 { rand::random_range(-self.jitter..=self.jitter) } else { 0.0 };
+        wait.mul_f64(1.0 + share)
+    }
+}
+
+fn history_text(history: &[Attempt]) -> String {
+    serde_json::to_string(history).expect("attempts serialise to JSON")
+}
+
+/// Errors travel with the message; a driver's diagnostics must not make it too large for the bus.
+fn shortened(error: &str) -> String {
+    const LONGEST: usize = 300;
+    match error.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &error[..end]),
+        None => error.to_owned(),
+    }
+}

@@ -1,0 +1,150 @@
+//! The retry-storm meter: what vendors sent against what was new, per vendor.
+//!
+//! Each process counts in memory and writes its totals to container `registry` every few seconds, in a document of its
+//! own, so that `sluice status` adds up all instances. A crash forgets the last seconds: these are gauges, not records.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    documents::{Container, Documents, DocumentsError, Operation, Query, SharedDocuments, query_all},
+    telemetry::Count::{Applied, DuplicateCallback, Inbound, Parked, Refused, Spooled, UniqueCallback},
+};
+
+const PARTITION: &str = "meter";
+const FLUSH_EVERY: Duration = Duration::from_secs(2);
+const KEEP_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// Callbacks acknowledged with 2xx.
+    Inbound,
+    /// Callbacks refused with 401.
+    Refused,
+    /// Callbacks that went to the spool.
+    Spooled,
+    /// Processed callbacks that brought something new.
+    UniqueCallback,
+    /// Processed callbacks that brought nothing new.
+    DuplicateCallback,
+    /// Events applied to the ledger.
+    Applied,
+    /// Callbacks given up on.
+    Parked,
+}
+
+/// The totals of one vendor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VendorCounts {
+    pub inbound: u64,
+    pub refused: u64,
+    pub spooled: u64,
+    pub unique_callbacks: u64,
+    pub duplicate_callbacks: u64,
+    pub events_applied: u64,
+    pub parked: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters([AtomicU64; 7]);
+
+impl Counters {
+    fn read(&self) -> VendorCounts {
+        let of = |count: Count| self.0[count as usize].load(Ordering::Relaxed);
+        VendorCounts {
+            inbound: of(Inbound),
+            refused: of(Refused),
+            spooled: of(Spooled),
+            unique_callbacks: of(UniqueCallback),
+            duplicate_callbacks: of(DuplicateCallback),
+            events_applied: of(Applied),
+            parked: of(Parked),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct MeterRecord {
+    id: String,
+    key: String,
+    vendors: BTreeMap<String, VendorCounts>,
+}
+
+/// Counts per vendor.
+#[derive(Debug)]
+pub struct Meter {
+    instance: String,
+    vendors: BTreeMap<String, Counters>,
+}
+
+impl Meter {
+    /// A meter for these vendors; others are not counted.
+    pub fn new<'a>(vendors: impl IntoIterator<Item = &'a String>) -> Self {
+        Self {
+            instance: uuid::Uuid::now_v7().to_string(),
+            vendors: vendors.into_iter().map(|name| (name.clone(), Counters::default())).collect(),
+        }
+    }
+
+    pub fn add(&self, vendor: &str, count: Count, by: u64) {
+        if let Some(counters) = self.vendors.get(vendor) {
+            counters.0[count as usize].fetch_add(by, Ordering::Relaxed);
+        }
+    }
+
+    /// This process's totals.
+    pub fn read(&self) -> BTreeMap<String, VendorCounts> {
+        self.vendors.iter().map(|(name, counters)| (name.clone(), counters.read())).collect()
+    }
+
+    /// Writes the totals where other processes can read them.
+    pub async fn flush(&self, documents: &dyn Documents) {
+        let id = format!("meter:{}", self.instance);
+        let record = MeterRecord { id: id.clone(), key: PARTITION.into(), vendors: self.read() };
+        let write = Operation::upsert(id, &record).with_ttl(KEEP_FOR);
+        if let Err(error) = documents.commit(Container::Registry, PARTITION, vec![write]).await {
+            tracing::debug!(%error, "the meter could not be written; the next flush will");
+        }
+    }
+
+    /// Flushes for as long as the process runs, when something has changed.
+    pub async fn run(self: Arc<Self>, documents: SharedDocuments) {
+        let mut written = BTreeMap::new();
+        loop {
+            tokio::time::sleep(FLUSH_EVERY).await;
+            let totals = self.read();
+            if totals != written {
+                self.flush(documents.as_ref()).await;
+                written = totals;
+            }
+        }
+    }
+}
+
+/// The totals of all instances, per vendor.
+pub async fn read_counts(documents: &dyn Documents) -> Result<BTreeMap<String, VendorCounts>, DocumentsError> {
+    let mut totals: BTreeMap<String, VendorCounts> = BTreeMap::new();
+    for document in query_all(documents, Container::Registry, Query::partition(PARTITION)).await? {
+        for (vendor, counts) in document.parse::<MeterRecord>()?.vendors {
+            let total = totals.entry(vendor).or_default();
+            total.inbound += counts.inbound;
+            total.refused += counts.refused;
+            total.spooled += counts.spooled;
+            total.unique_callbacks += counts.unique_callbacks;
+            total.duplicate_callbacks += counts.duplicate_callbacks;
+            total.events_applied += counts.events_applied;
+            total.parked += counts.parked;
+        }
+    }
+    Ok(totals)
+}

@@ -1,0 +1,229 @@
+//! What a vendor, or somebody who poses as one, meets at the door.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, Bytes},
+    http::{Request, StatusCode},
+};
+use futures_util::stream;
+use sluice::documents::Container;
+
+use crate::support::{TestApp, config, receipt, text, twilio_request};
+
+const PATH: &str = "/incoming/twilio/sms/status";
+
+async fn nothing_is_stored(app: &TestApp) {
+    assert_eq!(app.waiting().await, 0, "nothing on the bus");
+    for container in Container::ALL {
+        assert!(app.all(container).await.is_empty(), "nothing in {}", container.name());
+    }
+}
+
+#[tokio::test]
+async fn a_genuine_callback_is_acknowledged_with_twiml_and_waits_on_the_bus() {
+    let app = TestApp::start();
+    let response = app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["content-type"], "text/xml");
+    assert!(text(response).await.contains("<Response"));
+    assert_eq!(app.waiting().await, 1);
+}
+
+#[tokio::test]
+async fn a_wrong_signature_gets_401_and_leaves_nothing() {
+    let app = TestApp::start();
+    let mut request = twilio_request(&app.app.config.public_url, PATH, &receipt("SM1", "delivered"));
+    request.headers_mut().insert("x-twilio-signature", "AAAAAAAAAAAAAAAAAAAAAAAAAAA=".parse().unwrap());
+    let response = app.send(request).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert!(!text(response).await.contains("signature"), "the answer tells a forger nothing");
+    nothing_is_stored(&app).await;
+}
+
+#[tokio::test]
+async fn unknown_vendors_and_service_types_get_404_with_a_problem_document() {
+    let app = TestApp::start();
+    for path in ["/incoming/nobody/sms/status", "/incoming/twilio/fax/status", "/incoming/twilio", "/incoming", "/x"] {
+        let response = app.send(Request::post(path).body(Body::from("a=b")).unwrap()).await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        let problem: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
+        assert_eq!(problem["status"], 404);
+        assert!(problem["detail"].is_string());
+    }
+    nothing_is_stored(&app).await;
+}
+
+#[tokio::test]
+async fn routes_ignore_case_and_the_rest_may_be_empty() {
+    let app = TestApp::start();
+    for (index, path) in ["/Incoming/TWILIO/Sms/Status", "/incoming/twilio/sms", "/incoming/twilio/sms/"]
+        .into_iter()
+        .enumerate()
+    {
+        let response = app.twilio(path, &receipt(&format!("SM{index}"), "sent")).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+    }
+    assert_eq!(app.process("sms").await, 3);
+    assert_eq!(app.status("twilio:SM0").await.unwrap()["status"], "message.sent");
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_gets_413_without_being_read_whole() {
+    let app = TestApp::start();
+    let fifty = 50 << 20;
+    let request = Request::post(PATH).body(Body::from(vec![b'a'; fifty])).unwrap();
+    assert_eq!(app.send(request).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
+
+    // No length announced: the stream ends the test itself if it is read far beyond the limit.
+    let mut sent = 0;
+    let chunks = stream::iter(std::iter::from_fn(move || {
+        sent += 64 << 10;
+        assert!(sent < 3 << 20, "the body is read beyond its limit");
+        Some(Ok::<_, std::io::Error>(Bytes::from(vec![b'a'; 64 << 10])))
+    }));
+    let response = app.send(Request::post(PATH).body(Body::from_stream(chunks)).unwrap()).await;
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    nothing_is_stored(&app).await;
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_gets_408_and_one_that_breaks_off_400() {
+    let app = TestApp::with(config(&[("body_timeout = \"5s\"", "body_timeout = \"50ms\"")]));
+    let request = Request::post(PATH).body(Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()));
+    assert_eq!(app.send(request.unwrap()).await.status(), StatusCode::REQUEST_TIMEOUT);
+    let broken = stream::iter([Ok(Bytes::from("Mess")), Err(std::io::Error::other("reset"))]);
+    let response = app.send(Request::post(PATH).body(Body::from_stream(broken)).unwrap()).await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    nothing_is_stored(&app).await;
+}
+
+#[tokio::test]
+async fn a_key_missing_on_our_side_is_503_so_that_the_vendor_tries_again() {
+    let app = TestApp::with(config(&[("TWILIO_AUTH_TOKEN = \"demo-twilio-token-not-a-secret\"\n", "")]));
+    let response = app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers().contains_key("retry-after"));
+    nothing_is_stored(&app).await;
+}
+
+#[tokio::test]
+async fn a_large_body_travels_by_claim_check_and_is_applied_all_the_same() {
+    let app = TestApp::start();
+    let text = "grüße ".repeat(60_000);
+    let parameters =
+        [("MessageSid", "SM9"), ("SmsStatus", "received"), ("From", "+1202"), ("To", "+1501"), ("Body", text.as_str())];
+    let response = app.twilio("/incoming/twilio/sms/inbound", &parameters).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let waiting = app.broker.peek(&crate::support::entity("sms"), 0, 1).await.unwrap();
+    assert!(waiting[0].message.body.len() < 10_000, "the bus carries a reference");
+    assert_eq!(app.process("sms").await, 1);
+    let events = app.documents_of("twilio:SM9").await;
+    assert!(events.iter().any(|body| body["event"]["text"] == text), "the whole text is in the ledger");
+}
+
+#[tokio::test]
+async fn a_slow_or_dead_broker_is_answered_from_the_spool_and_relayed_later() {
+    use std::sync::atomic::Ordering::SeqCst;
+    let app = TestApp::with(config(&[("publish_timeout = \"800ms\"", "publish_timeout = \"50ms\"")]));
+    app.bus.hangs.store(true, SeqCst);
+    assert_eq!(app.twilio(PATH, &receipt("SM1", "delivered")).await.status(), StatusCode::OK);
+    app.bus.hangs.store(false, SeqCst);
+    app.bus.down.store(true, SeqCst);
+    assert_eq!(app.twilio(PATH, &receipt("SM2", "delivered")).await.status(), StatusCode::OK);
+    assert_eq!(app.all(Container::Spool).await.len(), 2);
+    assert_eq!(app.sweep().await, StatusCode::INTERNAL_SERVER_ERROR, "the broker is still down");
+    assert_eq!(app.all(Container::Spool).await.len(), 2);
+
+    app.bus.down.store(false, SeqCst);
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert!(app.all(Container::Spool).await.is_empty());
+    assert_eq!(app.process("sms").await, 2);
+    for key in ["twilio:SM1", "twilio:SM2"] {
+        assert_eq!(app.status(key).await.unwrap()["status"], "message.delivered");
+    }
+}
+
+#[tokio::test]
+async fn when_the_store_is_down_too_the_spool_falls_back_on_blobs() {
+    use std::sync::atomic::Ordering::SeqCst;
+    let app = TestApp::start();
+    app.bus.down.store(true, SeqCst);
+    app.documents.fail(|_, _, _| Some(crate::support::Fault::Before));
+    assert_eq!(app.twilio(PATH, &receipt("SM1", "delivered")).await.status(), StatusCode::OK);
+    app.bus.down.store(false, SeqCst);
+    app.documents.heal();
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert_eq!(app.process("sms").await, 1);
+    assert_eq!(app.status("twilio:SM1").await.unwrap()["events"], 1);
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert_eq!(app.waiting().await, 0, "the blob is gone: nothing is relayed twice");
+}
+
+#[tokio::test]
+async fn when_nothing_can_store_a_callback_the_vendor_is_told_to_try_again() {
+    use std::sync::atomic::Ordering::SeqCst;
+    let app = TestApp::start();
+    app.bus.down.store(true, SeqCst);
+    app.documents.fail(|_, _, _| Some(crate::support::Fault::Before));
+    let blobs = app.folder.path().join("blobs");
+    std::fs::remove_dir_all(&blobs).unwrap();
+    std::fs::write(&blobs, "not a folder").unwrap();
+    let response = app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers().contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn a_total_standstill_is_answered_within_the_ingest_budget() {
+    use std::sync::atomic::Ordering::SeqCst;
+    let app = TestApp::start();
+    app.bus.hangs.store(true, SeqCst);
+    app.documents.fail(|_, _, _| Some(crate::support::Fault::Hang));
+    let started = std::time::Instant::now();
+    let response = app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    assert_eq!(response.status(), StatusCode::OK, "the last resort took it");
+    assert!(started.elapsed() < Duration::from_millis(1_500), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn hostile_requests_are_refused_and_never_break_the_handler() {
+    let app = TestApp::start();
+    let bodies: [&[u8]; 7] = [
+        b"",
+        b"\xff\xfe\x00",
+        b"MessageSid=%zz&%=&&&=",
+        b"[",
+        b"{\"a\":1,\"a\":2}",
+        b"null",
+        &[b'['; 200_000],
+    ];
+    for vendor in ["twilio/sms", "sendgrid/email", "resend/email"] {
+        for body in bodies {
+            for content_type in ["application/x-www-form-urlencoded", "application/json", "\u{e9}", ""] {
+                let request = Request::post(format!("/incoming/{vendor}/%E0%80?x=%"))
+                    .header("content-type", content_type.as_bytes())
+                    .header("x-twilio-signature", &b"\xff"[..])
+                    .header("webhook-id", "a")
+                    .header("webhook-timestamp", "99999999999999999999")
+                    .header("webhook-signature", "v1,=")
+                    .body(Body::from(body))
+                    .unwrap();
+                let response = app.send(request).await;
+                assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{vendor} {body:?}");
+            }
+        }
+    }
+    nothing_is_stored(&app).await;
+}
+
+#[tokio::test]
+async fn probes_by_head_and_options_are_answered_and_other_methods_refused() {
+    let app = TestApp::start();
+    let send = async |method: &str| app.send(Request::builder().method(method).uri(PATH).body(Body::empty()).unwrap()).await;
+    assert_eq!(send("HEAD").await.status(), StatusCode::OK);
+    assert_eq!(send("OPTIONS").await.headers()["allow"], "POST, GET, HEAD, OPTIONS");
+    assert_eq!(send("DELETE").await.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(send("GET").await.status(), StatusCode::UNAUTHORIZED, "unsigned");
+}

@@ -1,0 +1,147 @@
+//! Work that fails: tried again, parked, and never in the way of other work.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use axum::http::StatusCode;
+use bytes::Bytes;
+use sluice::{
+    bus::{Bus, Message, Properties},
+    documents::{Container, Operation},
+};
+
+use crate::support::{Fault, TestApp, config, receipt};
+
+const PATH: &str = "/incoming/twilio/sms/status";
+const KEY: &str = "twilio:SM1";
+
+fn ledger_down(container: Container, _: &str, _: &[Operation]) -> Option<Fault> {
+    (container == Container::Ledger).then_some(Fault::Before)
+}
+
+#[tokio::test]
+async fn what_a_dead_store_held_up_is_applied_once_the_store_is_back() {
+    let app = TestApp::start();
+    app.documents.fail(ledger_down);
+    for index in 0..20 {
+        app.twilio(PATH, &receipt(&format!("SM{index}"), "delivered")).await;
+    }
+    assert_eq!(app.process("sms").await, 20, "the batch is completed: retry records hold the work");
+    assert_eq!(app.all(Container::Retries).await.len(), 20);
+
+    app.documents.heal();
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert_eq!(app.process("sms").await, 0, "not due yet");
+    app.clock.advance(Duration::from_secs(7));
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert_eq!(app.process("sms").await, 20);
+    assert!(app.all(Container::Retries).await.is_empty());
+    for index in 0..20 {
+        assert_eq!(app.status(&format!("twilio:SM{index}")).await.unwrap()["events"], 1);
+    }
+}
+
+#[tokio::test]
+async fn attempts_used_up_are_parked_with_reason_and_history() {
+    let app = TestApp::with(config(&[(
+        "[\"5s\", \"30s\", \"2m\", \"10m\", \"1h\", \"3h\", \"6h\", \"12h\", \"24h\"]",
+        "[\"5s\", \"30s\"]",
+    )]));
+    app.documents.fail(ledger_down);
+    app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    for _ in 0..3 {
+        assert_eq!(app.process("sms").await, 1);
+        app.clock.advance(Duration::from_secs(60));
+        app.sweep().await;
+    }
+    assert!(app.all(Container::Retries).await.is_empty());
+    let parked = app.all(Container::Parked).await;
+    let parked: serde_json::Value = parked[0].parse().unwrap();
+    assert!(parked["reason"].as_str().unwrap().starts_with("gave up after 3 attempts"), "{parked}");
+    let attempts: Vec<_> = parked["history"].as_array().unwrap().iter().map(|a| a["attempt"].clone()).collect();
+    assert_eq!(attempts, [1, 2, 3]);
+    assert_eq!(parked["message_key"], KEY);
+    assert!(parked["message"]["body"].as_str().unwrap().contains("SM1"), "the bytes are kept");
+}
+
+#[tokio::test]
+async fn unreadable_messages_are_parked_with_their_bytes_and_do_not_fail_the_batch() {
+    let app = TestApp::start();
+    let garbage: [&'static [u8]; 3] = [
+        b"\xff\xfenot json",
+        br#"{"specversion":"1.0","id":"1","source":"/x","type":"sluice.callback.received.v9"}"#,
+        br#"{"specversion":"1.0","id":"01936f00-0000-7000-8000-00000000000a","source":"/x","type":"sluice.callback.received.v1","time":"2026-11-20T10:00:00Z","vendor":"gone","servicetype":"sms","dedupekey":"k","dataclassification":"personal","data":""}"#,
+    ];
+    for (index, body) in garbage.iter().enumerate() {
+        let mut properties = Properties::new();
+        properties.insert("channel".into(), "sms".into());
+        let message = Message {
+            message_id: format!("g{index}"),
+            content_type: None,
+            correlation_id: None,
+            subject: None,
+            properties,
+            time_to_live: None,
+            scheduled_enqueue_time: None,
+            body: Bytes::from_static(body),
+        };
+        app.broker.publish("callbacks", message).await.unwrap();
+    }
+    app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    assert_eq!(app.process("sms").await, 4);
+    assert_eq!(app.status(KEY).await.unwrap()["events"], 1, "the good one is applied");
+    let mut reasons: Vec<String> = Vec::new();
+    for document in app.all(Container::Parked).await {
+        reasons.push(document.parse::<serde_json::Value>().unwrap()["reason"].as_str().unwrap().to_owned());
+    }
+    reasons.sort();
+    assert_eq!(reasons.len(), 3);
+    assert!(reasons[0].starts_with("not an envelope"), "{reasons:?}");
+    assert!(reasons[1].contains("received.v9\" is unknown"), "{reasons:?}");
+    assert!(reasons[2].contains("not configured any more"), "{reasons:?}");
+}
+
+#[tokio::test]
+async fn when_the_store_cannot_even_take_a_retry_record_a_scheduled_copy_waits_on_the_bus() {
+    let app = TestApp::start();
+    app.documents.fail(|_, _, _| Some(Fault::Before));
+    app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    assert_eq!(app.process("sms").await, 1);
+    assert_eq!(app.waiting().await, 1, "the scheduled copy");
+    app.documents.heal();
+    assert_eq!(app.process("sms").await, 0, "not due yet");
+    app.clock.advance(Duration::from_secs(7));
+    assert_eq!(app.process("sms").await, 1);
+    assert_eq!(app.status(KEY).await.unwrap()["events"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_nothing_can_keep_a_failed_message_the_batch_is_given_back_after_a_pause() {
+    let app = TestApp::start();
+    app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    app.documents.fail(|_, _, _| Some(Fault::Before));
+    app.bus.down.store(true, Ordering::SeqCst);
+    let started = tokio::time::Instant::now();
+    assert_eq!(app.process("sms").await, 0);
+    assert!(started.elapsed() >= Duration::from_secs(5), "redelivery must not burn its tries in seconds");
+    assert_eq!(app.waiting().await, 1, "abandoned, not lost");
+
+    app.documents.heal();
+    app.bus.down.store(false, Ordering::SeqCst);
+    assert_eq!(app.process("sms").await, 1);
+    assert_eq!(app.status(KEY).await.unwrap()["events"], 1);
+}
+
+#[tokio::test]
+async fn two_sweeps_at_once_bring_each_record_back_once() {
+    let app = TestApp::start();
+    app.documents.fail(ledger_down);
+    for index in 0..50 {
+        app.twilio(PATH, &receipt(&format!("SM{index}"), "delivered")).await;
+    }
+    app.process("sms").await;
+    app.documents.heal();
+    app.clock.advance(Duration::from_secs(7));
+    let (one, two) = tokio::join!(app.sweep(), app.sweep());
+    assert_eq!((one, two), (StatusCode::OK, StatusCode::OK));
+    assert_eq!(app.process("sms").await, 50, "the second copy of each is a duplicate to the broker");
+}

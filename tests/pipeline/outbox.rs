@@ -1,0 +1,63 @@
+//! The outbox: every applied event is announced, whatever fails between the commit and the bus.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use axum::http::StatusCode;
+use sluice::local::broker::Entity;
+
+use crate::support::{TestApp, config, receipt};
+
+const PATH: &str = "/incoming/twilio/sms/status";
+
+fn app() -> TestApp {
+    TestApp::with(config(&[("destinations = []", "destinations = [\"crm\", \"audit\"]")]))
+}
+
+async fn announced(app: &TestApp) -> Vec<(String, serde_json::Value)> {
+    let entity = Entity { topic: "deliveries".into(), subscription: "deliver".into(), dead_letter: false };
+    let mut found: Vec<_> = app
+        .broker
+        .peek(&entity, 0, 100)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|received| {
+            let partner = received.message.properties["partner"].as_str().unwrap().to_owned();
+            (partner, serde_json::from_slice(&received.message.body).unwrap())
+        })
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found
+}
+
+#[tokio::test]
+async fn an_applied_event_is_announced_once_to_each_destination() {
+    let app = app();
+    for _ in 0..2 {
+        app.twilio(PATH, &receipt("SM1", "delivered")).await;
+        app.clock.advance(Duration::from_secs(3600));
+        app.process("sms").await;
+    }
+    let announced = announced(&app).await;
+    assert_eq!(announced.iter().map(|(partner, _)| partner.as_str()).collect::<Vec<_>>(), ["audit", "crm"]);
+    assert_eq!(announced[0].1["type"], "message.delivered");
+    assert_eq!(announced[0].1["subject"], "twilio:SM1");
+    assert_eq!(app.ids("twilio:SM1").await, ["evt:twilio:SM1:delivered", "status"], "the outbox is empty again");
+}
+
+#[tokio::test]
+async fn what_the_bus_did_not_take_stays_owed_until_a_sweep_relays_it() {
+    let app = app();
+    app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    app.bus.down.store(true, Ordering::SeqCst);
+    assert_eq!(app.process("sms").await, 1, "the events are applied: the message is done");
+    assert_eq!(app.ids("twilio:SM1").await.len(), 4, "event, status, two owed");
+
+    app.bus.down.store(false, Ordering::SeqCst);
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert!(announced(&app).await.is_empty(), "a young entry may still be in its processor's hands");
+    app.clock.advance(Duration::from_secs(31));
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert_eq!(announced(&app).await.len(), 2);
+    assert_eq!(app.ids("twilio:SM1").await.len(), 2);
+}

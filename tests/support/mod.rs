@@ -1,0 +1,327 @@
+//! A test app: the program on an embedded engine in a temporary folder, with faults that a test can switch on.
+#![allow(dead_code, reason = "every test binary uses a part of it")]
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Request, Response, StatusCode},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use sluice::{
+    app::{App, Ports, topology},
+    blobs,
+    bus::{Bus, Message, PublishError},
+    clock::{Clock, Timestamp},
+    config::Config,
+    documents::{
+        Action, CommitError, Container, Document, Documents, DocumentsError, Etag, Operation, Page, Query, query_all,
+    },
+    functions,
+    local::{
+        broker::{Broker, Entity},
+        documents::LocalDocuments,
+        engine,
+    },
+};
+use tower::ServiceExt;
+
+pub const TWILIO_TOKEN: &str = "demo-twilio-token-not-a-secret";
+
+/// The shipped configuration with some lines replaced.
+pub fn config(replacements: &[(&str, &str)]) -> Config {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/sluice.toml"));
+    let mut text = std::fs::read_to_string(path).unwrap();
+    for (from, to) in replacements {
+        assert!(text.contains(from), "sluice.toml has no {from:?}");
+        text = text.replace(from, to);
+    }
+    Config::parse(path, &text, &|_| None).unwrap()
+}
+
+/// A clock that stands still until a test moves it.
+#[derive(Debug)]
+pub struct ManualClock(Mutex<Timestamp>);
+
+impl ManualClock {
+    pub fn advance(&self, by: Duration) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// What a fault does to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The call fails and has no effect.
+    Before,
+    /// The call has its effect, and then its answer is lost.
+    After,
+    /// The call never answers and has no effect.
+    Hang,
+}
+
+type CommitRule = dyn Fn(Container, &str, &[Operation]) -> Option<Fault> + Send + Sync;
+
+/// Documents with faults.
+pub struct FaultyDocuments {
+    inner: Arc<dyn Documents>,
+    rule: Mutex<Option<Arc<CommitRule>>>,
+    pub commits: AtomicUsize,
+}
+
+impl std::fmt::Debug for FaultyDocuments {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("FaultyDocuments")
+    }
+}
+
+impl FaultyDocuments {
+    pub fn fail(&self, rule: impl Fn(Container, &str, &[Operation]) -> Option<Fault> + Send + Sync + 'static) {
+        *self.rule.lock().unwrap() = Some(Arc::new(rule));
+    }
+
+    pub fn heal(&self) {
+        *self.rule.lock().unwrap() = None;
+    }
+}
+
+#[async_trait]
+impl Documents for FaultyDocuments {
+    async fn read(&self, container: Container, partition: &str, id: &str) -> Result<Option<Document>, DocumentsError> {
+        self.inner.read(container, partition, id).await
+    }
+
+    async fn query(&self, container: Container, query: &Query) -> Result<Page, DocumentsError> {
+        self.inner.query(container, query).await
+    }
+
+    async fn count(&self, container: Container, query: &Query) -> Result<u64, DocumentsError> {
+        self.inner.count(container, query).await
+    }
+
+    async fn commit(
+        &self,
+        container: Container,
+        partition: &str,
+        operations: Vec<Operation>,
+    ) -> Result<Vec<Option<Etag>>, CommitError> {
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        let rule = self.rule.lock().unwrap().clone();
+        let fault = rule.and_then(|rule| rule(container, partition, &operations));
+        match fault {
+            None => self.inner.commit(container, partition, operations).await,
+            Some(Fault::Before) => Err(CommitError::Unavailable("injected".into())),
+            Some(Fault::Hang) => std::future::pending().await,
+            // A driver that retries an ambiguous write by itself meets its own effect.
+            Some(Fault::After) => {
+                let conflict = operations.iter().enumerate().find_map(|(index, operation)| match operation.action {
+                    Action::Create { .. } => {
+                        Some(CommitError::Conflict { operation: index, id: operation.id.clone() })
+                    }
+                    _ => None,
+                });
+                self.inner.commit(container, partition, operations).await?;
+                Err(conflict.unwrap_or_else(|| CommitError::Unavailable("injected".into())))
+            }
+        }
+    }
+}
+
+/// A bus with faults.
+#[derive(Debug)]
+pub struct FaultyBus {
+    inner: Arc<dyn Bus>,
+    pub down: AtomicBool,
+    pub hangs: AtomicBool,
+    pub published: AtomicUsize,
+}
+
+#[async_trait]
+impl Bus for FaultyBus {
+    async fn publish(&self, topic: &str, message: Message) -> Result<(), PublishError> {
+        if self.hangs.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
+        if self.down.load(Ordering::SeqCst) {
+            return Err(PublishError::Unavailable("injected".into()));
+        }
+        self.published.fetch_add(1, Ordering::SeqCst);
+        self.inner.publish(topic, message).await
+    }
+}
+
+/// The program in a temporary folder.
+pub struct TestApp {
+    pub app: Arc<App>,
+    pub broker: Broker,
+    pub documents: Arc<FaultyDocuments>,
+    pub bus: Arc<FaultyBus>,
+    pub clock: Arc<ManualClock>,
+    pub handler: Router,
+    pub folder: tempfile::TempDir,
+}
+
+impl TestApp {
+    pub fn start() -> Self {
+        Self::with(config(&[]))
+    }
+
+    pub fn with(config: Config) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = engine::paths(folder.path());
+        let clock = Arc::new(ManualClock(Mutex::new("2026-11-20T10:00:00Z".parse().unwrap())));
+        let broker = Broker::open(&paths.broker, &topology(&config), clock.clone()).unwrap();
+        let store = LocalDocuments::open(&paths.documents, clock.clone()).unwrap();
+        let documents = Arc::new(FaultyDocuments {
+            inner: Arc::new(store),
+            rule: Mutex::default(),
+            commits: AtomicUsize::default(),
+        });
+        let bus = Arc::new(FaultyBus {
+            inner: Arc::new(broker.clone()),
+            down: AtomicBool::default(),
+            hangs: AtomicBool::default(),
+            published: AtomicUsize::default(),
+        });
+        let ports = Ports {
+            clock: clock.clone(),
+            bus: bus.clone(),
+            documents: documents.clone(),
+            blobs: blobs::open_folder(&paths.blobs).unwrap(),
+        };
+        let app = App::new(config, ports).unwrap();
+        let handler = functions::handler(app.clone());
+        Self { app, broker, documents, bus, clock, handler, folder }
+    }
+
+    /// Sends a request to the handler, as the host forwards it.
+    pub async fn send(&self, request: Request<Body>) -> Response<Body> {
+        self.handler.clone().oneshot(request).await.unwrap()
+    }
+
+    /// A genuine Twilio callback.
+    pub async fn twilio(&self, path: &str, parameters: &[(&str, &str)]) -> Response<Body> {
+        self.send(twilio_request(&self.app.config.public_url, path, parameters)).await
+    }
+
+    /// Takes every waiting message of a channel to its processor, as the host does; returns how many there were.
+    pub async fn process(&self, channel: &str) -> usize {
+        let mut done = 0;
+        loop {
+            let received = self.broker.receive(&entity(channel), 64, Duration::ZERO).await.unwrap();
+            if received.is_empty() {
+                return done;
+            }
+            let body = invocation_of(&format!("process-{channel}"), &received);
+            let request = Request::post(format!("/process-{channel}")).body(Body::from(body)).unwrap();
+            let response = self.send(request).await;
+            let locks: Vec<_> = received.iter().map(|message| message.lock.clone()).collect();
+            if response.status() == StatusCode::OK {
+                assert_json_object(response).await;
+                self.broker.complete(&locks).await.unwrap();
+                done += locks.len();
+            } else {
+                self.broker.abandon(&locks).await.unwrap();
+                return done;
+            }
+        }
+    }
+
+    /// Runs `sweep-retries` once, as the timer does.
+    pub async fn sweep(&self) -> StatusCode {
+        let body = r#"{"Data":{"timer":{"Schedule":{"AdjustForDST":true},"ScheduleStatus":null,"IsPastDue":false}},"Metadata":{"sys":{"MethodName":"sweep-retries","UtcNow":"2026-11-20T10:00:00Z","RandGuid":"fa3b2fbc-26ed-4fcb-be75-82db8773b519"}}}"#;
+        let request = Request::post("/sweep-retries").body(Body::from(body)).unwrap();
+        self.send(request).await.status()
+    }
+
+    pub async fn all(&self, container: Container) -> Vec<Document> {
+        query_all(self.documents.as_ref(), container, Query::all()).await.unwrap()
+    }
+
+    /// The documents of a message, ids only.
+    pub async fn ids(&self, key: &str) -> Vec<String> {
+        let found = query_all(self.documents.as_ref(), Container::Ledger, Query::partition(key)).await.unwrap();
+        found.into_iter().map(|document| document.id).collect()
+    }
+
+    /// The bodies of a message's documents.
+    pub async fn documents_of(&self, key: &str) -> Vec<serde_json::Value> {
+        let found = query_all(self.documents.as_ref(), Container::Ledger, Query::partition(key)).await.unwrap();
+        found.into_iter().map(|document| document.parse().unwrap()).collect()
+    }
+
+    pub async fn status(&self, key: &str) -> Option<serde_json::Value> {
+        let found = self.documents.read(Container::Ledger, key, "status").await.unwrap();
+        found.map(|document| document.parse().unwrap())
+    }
+
+    /// How many messages wait in all subscriptions.
+    pub async fn waiting(&self) -> u64 {
+        self.broker.depths().await.unwrap().iter().map(|depth| depth.active + depth.locked + depth.scheduled).sum()
+    }
+}
+
+pub fn entity(channel: &str) -> Entity {
+    Entity { topic: "callbacks".into(), subscription: channel.into(), dead_letter: false }
+}
+
+/// The invocation that the host makes of a batch.
+pub fn invocation_of(function: &str, received: &[sluice::local::broker::Received]) -> Vec<u8> {
+    sluice::local::host::service_bus_invocation(function, "messages", received, chrono::Utc::now())
+}
+
+pub fn twilio_request(public_url: &str, path: &str, parameters: &[(&str, &str)]) -> Request<Body> {
+    let mut sorted = parameters.to_vec();
+    sorted.sort_unstable();
+    let mut mac = Hmac::<Sha1>::new_from_slice(TWILIO_TOKEN.as_bytes()).unwrap();
+    mac.update(format!("{public_url}{path}").as_bytes());
+    for (name, value) in sorted {
+        mac.update(name.as_bytes());
+        mac.update(value.as_bytes());
+    }
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    Request::post(path)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("x-twilio-signature", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
+        .body(Body::from(body))
+        .unwrap()
+}
+
+/// The parameters of a delivery receipt.
+pub fn receipt<'a>(sid: &'a str, status: &'a str) -> [(&'a str, &'a str); 6] {
+    [
+        ("MessageSid", sid),
+        ("MessageStatus", status),
+        ("SmsStatus", status),
+        ("To", "+12025550143"),
+        ("From", "+15017122661"),
+        ("AccountSid", "AC55555555555555555555555555555555"),
+    ]
+}
+
+pub async fn text(response: Response<Body>) -> String {
+    String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap()
+}
+
+async fn assert_json_object(response: Response<Body>) {
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let body: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
+    assert!(body.is_object());
+}
