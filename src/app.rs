@@ -7,6 +7,7 @@ use crate::{
     bus::{SharedBus, Subscription, Topic, Topology},
     clock::SharedClock,
     config::{Config, MissingSecret},
+    deadline::Deadline,
     documents::SharedDocuments,
     event::Channel,
     ledger::Ledger,
@@ -46,6 +47,9 @@ impl App {
     /// The privacy key is missing: without it no opt-out can be recorded.
     pub fn new(config: Config, ports: Ports) -> Result<Arc<Self>, MissingSecret> {
         let Ports { clock, bus, documents, blobs } = ports;
+        let limit = config.dependencies.timeout;
+        let bus: SharedBus = Arc::new(Deadline::new(limit, bus));
+        let documents: SharedDocuments = Arc::new(Deadline::new(limit, documents));
         let tokens = Tokens::new(config.privacy_key.as_ref().map_err(Clone::clone)?);
         Ok(Arc::new(Self {
             vendors: Vendors::from_config(&config.vendors),

@@ -33,6 +33,7 @@ pub struct Config {
     pub public_url: String,
     pub ingest: Ingest,
     pub bus: Bus,
+    pub dependencies: Dependencies,
     pub retry: Retry,
     pub outbox: Outbox,
     pub channels: Channels,
@@ -87,6 +88,15 @@ pub struct Bus {
     pub max_delivery_count: u32,
 }
 
+/// What is expected of the broker and the store.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dependencies {
+    /// A call that has no answer after this long has failed.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+}
+
 /// When failed work is tried again.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -139,6 +149,7 @@ struct File {
     public_url: Spanned<String>,
     ingest: Ingest,
     bus: Bus,
+    dependencies: Dependencies,
     retry: Spanned<Retry>,
     outbox: Outbox,
     channels: Channels,
@@ -222,6 +233,7 @@ impl Config {
             public_url,
             ingest: file.ingest,
             bus: file.bus,
+            dependencies: file.dependencies,
             retry: retry.into_inner(),
             outbox: file.outbox,
             channels: file.channels,

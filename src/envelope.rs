@@ -102,7 +102,8 @@ impl<'a> Envelope<'a> {
 
     /// The JSON form.
     pub fn encode(&self) -> Bytes {
-        let mut json = Vec::with_capacity(1024 + self.data.as_ref().or(self.data_base64.as_ref()).map_or(0, |d| d.len()));
+        let mut json =
+            Vec::with_capacity(1024 + self.data.as_ref().or(self.data_base64.as_ref()).map_or(0, |d| d.len()));
         serde_json::to_writer(&mut json, self).expect("an envelope serialises to JSON");
         json.into()
     }
@@ -132,12 +133,12 @@ impl<'a> Envelope<'a> {
 
 /// Renders headers for `requestheaders`; values that are not visible ASCII are left out, since CloudEvents has no place
 /// for them.
-pub fn header_lines(headers: &HeaderMap, names: &[&'static str]) -> String {
+pub fn header_lines(headers: &HeaderMap, names: &[HeaderName]) -> String {
     let mut lines = String::new();
     for name in names {
-        for value in headers.get_all(*name) {
+        for value in headers.get_all(name) {
             if let Ok(value) = value.to_str() {
-                lines.push_str(name);
+                lines.push_str(name.as_str());
                 lines.push_str(": ");
                 lines.push_str(value);
                 lines.push('\n');

@@ -26,7 +26,7 @@ use crate::{
     app::App,
     channels::process,
     event::Channel,
-    host::{Invocation, InvocationResult, failed},
+    host::{Invocation, InvocationFailure, InvocationResult},
     problem::problem,
 };
 
@@ -41,20 +41,17 @@ const LONGEST_INVOCATION: usize = 256 << 20;
 /// Before a batch that could be kept nowhere is given back: redelivery is immediate, and there are only so many.
 const PAUSE_BEFORE_REDELIVERY: Duration = Duration::from_secs(5);
 
-/// Why an invocation failed. The host delivers the messages again.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Failed(String);
-
-type Invoked<'a> = BoxFuture<'a, Result<InvocationResult, Failed>>;
+type Invoked<'a> = BoxFuture<'a, Result<InvocationResult, InvocationFailure>>;
+type Invoke = for<'a> fn(&'a App, &'a Invocation<'a>) -> Invoked<'a>;
+type Forward = for<'a> fn(&'a App, Request<Body>) -> BoxFuture<'a, Response<Body>>;
 
 /// How a function is reached.
 #[derive(Clone, Copy)]
 pub enum Entry {
     /// By its own route; the host forwards the request. The text is the route's first segment.
-    Http(&'static str, for<'a> fn(&'a App, Request<Body>) -> BoxFuture<'a, Response<Body>>),
+    Http(&'static str, Forward),
     /// By `POST /{name}` with an invocation.
-    Invocation(for<'a> fn(&'a App, &'a Invocation) -> Invoked<'a>),
+    Invocation(Invoke),
 }
 
 /// A function and its handler.
@@ -68,10 +65,19 @@ pub struct Function {
 pub const FUNCTIONS: &[Function] = &[
     Function { name: "health", entry: Entry::Http("health", |app, request| Box::pin(health::handle(app, request))) },
     Function { name: "ingest", entry: Entry::Http("incoming", |app, request| Box::pin(ingest::handle(app, request))) },
-    Function { name: "process-email", entry: Entry::Invocation(|app, call| Box::pin(process_email::handle(app, call))) },
+    Function {
+        name: "process-email",
+        entry: Entry::Invocation(|app, call| Box::pin(process_email::handle(app, call))),
+    },
     Function { name: "process-sms", entry: Entry::Invocation(|app, call| Box::pin(process_sms::handle(app, call))) },
-    Function { name: "process-voice", entry: Entry::Invocation(|app, call| Box::pin(process_voice::handle(app, call))) },
-    Function { name: "sweep-retries", entry: Entry::Invocation(|app, call| Box::pin(sweep_retries::handle(app, call))) },
+    Function {
+        name: "process-voice",
+        entry: Entry::Invocation(|app, call| Box::pin(process_voice::handle(app, call))),
+    },
+    Function {
+        name: "sweep-retries",
+        entry: Entry::Invocation(|app, call| Box::pin(sweep_retries::handle(app, call))),
+    },
 ];
 
 /// The custom handler.
@@ -98,31 +104,30 @@ async fn dispatch(State(app): State<Arc<App>>, request: Request<Body>) -> Respon
     problem(StatusCode::NOT_FOUND, Some("no function answers here"))
 }
 
-async fn invocation(
-    app: &App,
-    name: &str,
-    invoke: for<'a> fn(&'a App, &'a Invocation) -> Invoked<'a>,
-    body: Body,
-) -> Response<Body> {
+async fn invocation(app: &App, name: &str, invoke: Invoke, body: Body) -> Response<Body> {
     let result = match to_bytes(body, LONGEST_INVOCATION).await {
         Ok(bytes) => match Invocation::parse(&bytes) {
             Ok(call) => invoke(app, &call).await,
-            Err(error) => Err(Failed(error.to_string())),
+            Err(error) => Err(error.into()),
         },
-        Err(error) => Err(Failed(format!("the invocation broke off: {error}"))),
+        Err(error) => Err(InvocationFailure::new(format!("the invocation broke off: {error}"))),
     };
     match result {
         Ok(result) => result.into_response(),
-        Err(error) => {
-            tracing::error!(function = name, %error, "an invocation failed; the host delivers its messages again");
-            failed(&error.to_string())
+        Err(failure) => {
+            tracing::error!(function = name, %failure, "an invocation failed; the host delivers its messages again");
+            failure.into_response()
         }
     }
 }
 
 /// What all processors share: a batch of one channel's messages.
-async fn process_channel(app: &App, channel: Channel, call: &Invocation) -> Result<InvocationResult, Failed> {
-    let messages = call.service_bus_batch(MESSAGES).map_err(|error| Failed(error.to_string()))?;
+async fn process_channel(
+    app: &App,
+    channel: Channel,
+    call: &Invocation<'_>,
+) -> Result<InvocationResult, InvocationFailure> {
+    let messages = call.service_bus_batch(MESSAGES)?;
     match process::process(app, channel, &messages).await {
         Ok(processed) => {
             tracing::debug!(channel = channel.name(), ?processed, "a batch is processed");
@@ -130,7 +135,7 @@ async fn process_channel(app: &App, channel: Channel, call: &Invocation) -> Resu
         }
         Err(error) => {
             tokio::time::sleep(PAUSE_BEFORE_REDELIVERY).await;
-            Err(Failed(error.to_string()))
+            Err(InvocationFailure::new(error.to_string()))
         }
     }
 }

@@ -4,18 +4,22 @@
 //! request ([`Vendor::verify`]) and takes one cheap look for an identity ([`Vendor::identify`]). Later, in a processor,
 //! it turns the stored callback into canonical events ([`Vendor::normalise`]).
 
+mod form;
+mod generic;
+mod keys;
 mod mapping;
 mod sendgrid;
 mod standard_webhooks;
 mod twilio;
-mod unsigned;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 
 use crate::{
     clock::Timestamp,
-    config::Answer,
+    config::{Answer, Scheme, VendorConfig},
     event::{Channel, Event},
 };
 
@@ -106,8 +110,8 @@ pub trait Vendor: Send + Sync + std::fmt::Debug {
     /// One cheap look at a verified request. Must not fail: what it does not find is `None`.
     fn identify(&self, request: &Request<'_>) -> Identity;
 
-    /// Lower-case names of the headers that [`Vendor::normalise`] reads.
-    fn kept_headers(&self) -> &[&'static str] {
+    /// The headers that [`Vendor::normalise`] reads.
+    fn kept_headers(&self) -> &[HeaderName] {
         &[]
     }
 
@@ -117,5 +121,27 @@ pub trait Vendor: Send + Sync + std::fmt::Debug {
     /// What the vendor wants to read after an accepted callback; `None` is an empty 200.
     fn answer(&self) -> Option<Answer> {
         None
+    }
+}
+/// The configured vendors by name.
+#[derive(Debug, Clone, Default)]
+pub struct Vendors(BTreeMap<String, Arc<dyn Vendor>>);
+
+impl Vendors {
+    pub fn from_config(configs: &BTreeMap<String, VendorConfig>) -> Self {
+        Self(configs.iter().map(|(name, config)| (name.clone(), build(name, config))).collect())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Vendor>> {
+        self.0.get(name)
+    }
+}
+
+/// The vendor that this configuration describes.
+pub fn build(name: &str, config: &VendorConfig) -> Arc<dyn Vendor> {
+    match config.scheme {
+        Scheme::Twilio => Arc::new(twilio::Twilio::new(name, config)),
+        Scheme::Sendgrid => Arc::new(sendgrid::SendGrid::new(name, config)),
+        Scheme::StandardWebhooks | Scheme::None => Arc::new(generic::Generic::new(name, config)),
     }
 }

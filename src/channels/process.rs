@@ -188,17 +188,13 @@ async fn settle(
         let count = |count, by| app.meter.add(vendor.unwrap_or_default(), count, by);
         count(Count::Applied, outcome.new as u64);
         let Some(problem) = outcome.problem else {
-            let callback = if outcome.new > 0 || outcome.known == 0 { Count::UniqueCallback } else { Count::DuplicateCallback };
+            let callback =
+                if outcome.new > 0 || outcome.known == 0 { Count::UniqueCallback } else { Count::DuplicateCallback };
             count(callback, 1);
             continue;
         };
         processed.failed += 1;
-        let failure = Failure {
-            class: problem.class,
-            error: problem.error,
-            vendor,
-            channel: Some(channel.name()),
-        };
+        let failure = Failure { class: problem.class, error: problem.error, vendor, channel: Some(channel.name()) };
         let envelope = message.correlation_id.as_deref().unwrap_or_default();
         let error = failure.error.clone();
         match app.retries.keep(topic, stored(message), failure).await? {

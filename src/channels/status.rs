@@ -51,8 +51,7 @@ pub fn displaces(event: &Event, received_at: Timestamp, status: &StatusRecord) -
         event.sequence.unwrap_or(0),
         event.dedupe_key.as_str(),
     );
-    let current =
-        (rank(status.status), status.status_at, status.sequence.unwrap_or(0), status.decided_by.as_str());
+    let current = (rank(status.status), status.status_at, status.sequence.unwrap_or(0), status.decided_by.as_str());
     candidate > current
 }
 

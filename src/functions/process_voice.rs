@@ -1,12 +1,12 @@
 //! `process-voice`: Service Bus trigger, subscription `voice` of the callbacks topic.
 
-use super::{Failed, process_channel};
+use super::process_channel;
 use crate::{
     app::App,
     event::Channel,
-    host::{Invocation, InvocationResult},
+    host::{Invocation, InvocationFailure, InvocationResult},
 };
 
-pub(super) async fn handle(app: &App, call: &Invocation) -> Result<InvocationResult, Failed> {
+pub(super) async fn handle(app: &App, call: &Invocation<'_>) -> Result<InvocationResult, InvocationFailure> {
     process_channel(app, Channel::Voice, call).await
 }

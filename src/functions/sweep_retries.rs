@@ -1,19 +1,23 @@
 //! `sweep-retries`: timer trigger. Brings back what is due: the spool, retry records, left-over outbox entries.
 
-use super::Failed;
 use crate::{
     app::App,
-    host::{Invocation, InvocationResult},
+    host::{Invocation, InvocationFailure, InvocationResult},
     retry::sweep::{Ports, sweep},
 };
 
-pub(super) async fn handle(app: &App, _call: &Invocation) -> Result<InvocationResult, Failed> {
-    let ports =
-        Ports { bus: app.bus.as_ref(), documents: app.documents.as_ref(), blobs: app.blobs.as_ref() };
-    let swept = sweep(ports, &app.config, app.clock.now()).await.map_err(|error| Failed(error.to_string()))?;
+pub(super) async fn handle(app: &App, _call: &Invocation<'_>) -> Result<InvocationResult, InvocationFailure> {
+    let ports = Ports { bus: app.bus.as_ref(), documents: app.documents.as_ref(), blobs: app.blobs.as_ref() };
+    let swept =
+        sweep(ports, &app.config, app.clock.now()).await.map_err(|error| InvocationFailure::new(error.to_string()))?;
     let mut result = InvocationResult::default();
     if !swept.is_empty() {
-        tracing::info!(spooled = swept.spooled, retries = swept.retries, outbox = swept.outbox, "brought back what was due");
+        tracing::info!(
+            spooled = swept.spooled,
+            retries = swept.retries,
+            outbox = swept.outbox,
+            "brought back what was due"
+        );
         result.logs.push(format!(
             "brought back {} spooled callbacks, {} retries, {} outbox entries",
             swept.spooled, swept.retries, swept.outbox

@@ -83,8 +83,7 @@ async fn a_hard_bounce_a_complaint_and_an_unsubscribe_opt_out_of_email() {
     let mut recorded: Vec<_> = recorded.iter().map(|wish| (wish.key.as_str(), wish.id.as_str())).collect();
     recorded.sort_unstable();
     let token = |address: &str| app.app.tokens.address(address);
-    let (a, c, d, e) =
-        (token("a@example.com"), token("c@example.com"), token("d@example.com"), token("e@example.com"));
+    let (a, c, d, e) = (token("a@example.com"), token("c@example.com"), token("d@example.com"), token("e@example.com"));
     let mut expected =
         vec![(a.as_str(), "email"), (c.as_str(), "email"), (d.as_str(), "email"), (e.as_str(), "email:group:15")];
     expected.sort_unstable();

@@ -58,9 +58,8 @@ async fn unknown_vendors_and_service_types_get_404_with_a_problem_document() {
 #[tokio::test]
 async fn routes_ignore_case_and_the_rest_may_be_empty() {
     let app = TestApp::start();
-    for (index, path) in ["/Incoming/TWILIO/Sms/Status", "/incoming/twilio/sms", "/incoming/twilio/sms/"]
-        .into_iter()
-        .enumerate()
+    for (index, path) in
+        ["/Incoming/TWILIO/Sms/Status", "/incoming/twilio/sms", "/incoming/twilio/sms/"].into_iter().enumerate()
     {
         let response = app.twilio(path, &receipt(&format!("SM{index}"), "sent")).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
@@ -190,15 +189,8 @@ async fn a_total_standstill_is_answered_within_the_ingest_budget() {
 #[tokio::test]
 async fn hostile_requests_are_refused_and_never_break_the_handler() {
     let app = TestApp::start();
-    let bodies: [&[u8]; 7] = [
-        b"",
-        b"\xff\xfe\x00",
-        b"MessageSid=%zz&%=&&&=",
-        b"[",
-        b"{\"a\":1,\"a\":2}",
-        b"null",
-        &[b'['; 200_000],
-    ];
+    let bodies: [&[u8]; 7] =
+        [b"", b"\xff\xfe\x00", b"MessageSid=%zz&%=&&&=", b"[", b"{\"a\":1,\"a\":2}", b"null", &[b'['; 200_000]];
     for vendor in ["twilio/sms", "sendgrid/email", "resend/email"] {
         for body in bodies {
             for content_type in ["application/x-www-form-urlencoded", "application/json", "\u{e9}", ""] {
@@ -221,7 +213,8 @@ async fn hostile_requests_are_refused_and_never_break_the_handler() {
 #[tokio::test]
 async fn probes_by_head_and_options_are_answered_and_other_methods_refused() {
     let app = TestApp::start();
-    let send = async |method: &str| app.send(Request::builder().method(method).uri(PATH).body(Body::empty()).unwrap()).await;
+    let send =
+        async |method: &str| app.send(Request::builder().method(method).uri(PATH).body(Body::empty()).unwrap()).await;
     assert_eq!(send("HEAD").await.status(), StatusCode::OK);
     assert_eq!(send("OPTIONS").await.headers()["allow"], "POST, GET, HEAD, OPTIONS");
     assert_eq!(send("DELETE").await.status(), StatusCode::METHOD_NOT_ALLOWED);

@@ -132,9 +132,7 @@ impl Documents for FaultyDocuments {
             // A driver that retries an ambiguous write by itself meets its own effect.
             Some(Fault::After) => {
                 let conflict = operations.iter().enumerate().find_map(|(index, operation)| match operation.action {
-                    Action::Create { .. } => {
-                        Some(CommitError::Conflict { operation: index, id: operation.id.clone() })
-                    }
+                    Action::Create { .. } => Some(CommitError::Conflict { operation: index, id: operation.id.clone() }),
                     _ => None,
                 });
                 self.inner.commit(container, partition, operations).await?;
@@ -183,10 +181,16 @@ impl TestApp {
         Self::with(config(&[]))
     }
 
+    /// On a clock that stands at 2026-11-20T10:00:00Z.
     pub fn with(config: Config) -> Self {
+        let clock = Arc::new(ManualClock(Mutex::new("2026-11-20T10:00:00Z".parse().unwrap())));
+        Self { clock: clock.clone(), ..Self::with_clock(config, clock) }
+    }
+
+    /// On a clock of the test's own; [`TestApp::clock`] moves nothing then.
+    pub fn with_clock(config: Config, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let paths = engine::paths(folder.path());
-        let clock = Arc::new(ManualClock(Mutex::new("2026-11-20T10:00:00Z".parse().unwrap())));
         let broker = Broker::open(&paths.broker, &topology(&config), clock.clone()).unwrap();
         let store = LocalDocuments::open(&paths.documents, clock.clone()).unwrap();
         let documents = Arc::new(FaultyDocuments {
@@ -208,7 +212,8 @@ impl TestApp {
         };
         let app = App::new(config, ports).unwrap();
         let handler = functions::handler(app.clone());
-        Self { app, broker, documents, bus, clock, handler, folder }
+        let unused = Arc::new(ManualClock(Mutex::new(Timestamp::default())));
+        Self { app, broker, documents, bus, clock: unused, handler, folder }
     }
 
     /// Sends a request to the handler, as the host forwards it.

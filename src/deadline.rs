@@ -1,0 +1,65 @@
+//! Deadlines: a dependency that never answers counts as unavailable. Wrapped around the ports where the program is
+//! assembled, so that no caller can forget it.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio::time::timeout;
+
+use crate::{
+    bus::{Bus, Message, PublishError},
+    documents::{CommitError, Container, Document, Documents, DocumentsError, Etag, Operation, Page, Query},
+};
+
+/// A port whose calls end within a limit.
+#[derive(Debug)]
+pub struct Deadline<T: ?Sized> {
+    limit: Duration,
+    inner: Arc<T>,
+}
+
+impl<T: ?Sized> Deadline<T> {
+    pub fn new(limit: Duration, inner: Arc<T>) -> Self {
+        Self { limit, inner }
+    }
+
+    fn passed(&self) -> String {
+        format!("no answer within {:?}", self.limit)
+    }
+}
+
+#[async_trait]
+impl Bus for Deadline<dyn Bus> {
+    async fn publish(&self, topic: &str, message: Message) -> Result<(), PublishError> {
+        let answer = timeout(self.limit, self.inner.publish(topic, message)).await;
+        answer.unwrap_or_else(|_| Err(PublishError::Unavailable(self.passed())))
+    }
+}
+
+#[async_trait]
+impl Documents for Deadline<dyn Documents> {
+    async fn read(&self, container: Container, partition: &str, id: &str) -> Result<Option<Document>, DocumentsError> {
+        let answer = timeout(self.limit, self.inner.read(container, partition, id)).await;
+        answer.unwrap_or_else(|_| Err(DocumentsError::Unavailable(self.passed())))
+    }
+
+    async fn query(&self, container: Container, query: &Query) -> Result<Page, DocumentsError> {
+        let answer = timeout(self.limit, self.inner.query(container, query)).await;
+        answer.unwrap_or_else(|_| Err(DocumentsError::Unavailable(self.passed())))
+    }
+
+    async fn count(&self, container: Container, query: &Query) -> Result<u64, DocumentsError> {
+        let answer = timeout(self.limit, self.inner.count(container, query)).await;
+        answer.unwrap_or_else(|_| Err(DocumentsError::Unavailable(self.passed())))
+    }
+
+    async fn commit(
+        &self,
+        container: Container,
+        partition: &str,
+        operations: Vec<Operation>,
+    ) -> Result<Vec<Option<Etag>>, CommitError> {
+        let answer = timeout(self.limit, self.inner.commit(container, partition, operations)).await;
+        answer.unwrap_or_else(|_| Err(CommitError::Unavailable(self.passed())))
+    }
+}

@@ -1,0 +1,109 @@
+//! `sluice.toml`: the shipped file is valid and documents every key, and errors say where.
+
+use std::path::Path;
+
+use sluice::config::{Config, Profile};
+
+fn shipped() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/sluice.toml")).unwrap()
+}
+
+fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+    let lookup = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    Config::parse(Path::new("sluice.toml"), text, &lookup).map_err(|error| error.to_string())
+}
+
+/// The error that a change to the shipped file causes.
+fn error_of(from: &str, to: &str) -> String {
+    let text = shipped();
+    assert!(text.contains(from), "sluice.toml has no {from:?}");
+    parse(&text.replacen(from, to, 1), &[]).expect_err("the change must be refused")
+}
+
+fn line_of(needle: &str) -> usize {
+    shipped().lines().position(|line| line.contains(needle)).unwrap() + 1
+}
+
+#[test]
+fn the_shipped_file_is_valid_and_its_demo_profile_lacks_nothing() {
+    let config = parse(&shipped(), &[]).unwrap();
+    assert_eq!(config.profile, Profile::Demo);
+    assert!(config.missing_secrets().is_empty());
+    assert_eq!(config.vendors.keys().collect::<Vec<_>>(), ["resend", "sendgrid", "twilio"]);
+}
+
+#[test]
+fn outside_the_demo_profile_missing_secrets_are_told_with_file_line_and_key() {
+    let config = parse(&shipped(), &[("SLUICE_PROFILE", "production"), ("TWILIO_AUTH_TOKEN", "t")]).unwrap();
+    let missing: Vec<_> = config.missing_secrets().iter().map(ToString::to_string).collect();
+    let line = line_of("secrets = [\"env:SENDGRID_PUBLIC_KEY\"]");
+    let expected =
+        format!("sluice.toml:{line}: vendors.sendgrid.secrets[0]: environment variable SENDGRID_PUBLIC_KEY is not set");
+    assert!(missing.contains(&expected), "{missing:#?}");
+    assert_eq!(missing.len(), 3, "the privacy key, SendGrid and Resend: {missing:#?}");
+}
+
+#[test]
+fn a_key_vault_reference_that_was_not_resolved_is_no_secret() {
+    let environment = [("TWILIO_AUTH_TOKEN", "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/t)")];
+    let config = parse(&shipped(), &environment).unwrap();
+    let missing = config.missing_secrets();
+    assert_eq!(missing.len(), 1);
+    assert!(missing[0].to_string().contains("unresolved Key Vault reference"), "{}", missing[0]);
+}
+
+#[test]
+fn unknown_keys_and_wrong_types_name_file_line_and_key() {
+    let line = line_of("body_limit");
+    let unknown = error_of("body_limit = ", "body_limits = ");
+    assert!(unknown.starts_with(&format!("sluice.toml:{line}: unknown field `body_limits`")), "{unknown}");
+
+    let wrong = error_of("max_delivery_count = 10", "max_delivery_count = \"ten\"");
+    let line = line_of("max_delivery_count");
+    assert!(wrong.starts_with(&format!("sluice.toml:{line}: invalid type")) && wrong.contains("ten"), "{wrong}");
+
+    let missing = error_of("publish_timeout = \"800ms\"", "");
+    assert!(missing.contains("missing field `publish_timeout`"), "{missing}");
+    let syntax = error_of("[retry]", "[retry");
+    assert!(syntax.starts_with(&format!("sluice.toml:{}: ", line_of("[retry]"))), "{syntax}");
+}
+
+#[test]
+fn values_that_cannot_be_meant_are_refused() {
+    for (from, to, expected) in [
+        ("jitter = 0.2", "jitter = 2.0", "retry.jitter: must lie between 0 and 1"),
+        ("\"http://127.0.0.1:7071\"", "\"127.0.0.1\"", "public_url: `127.0.0.1` is not a URL"),
+        ("\"http://127.0.0.1:7071\"", "\"https://x/?a=b\"", "without query and fragment"),
+        ("secrets = [\"env:TWILIO_AUTH_TOKEN\"]", "secrets = []", "vendors.twilio.secrets: is empty"),
+        ("[vendors.twilio]", "[vendors.Twilio]", "`Twilio` must be 1 to 40 of a-z"),
+        ("services = { email = \"email\" }", "services = {}", "names no service type"),
+        ("services = { email = \"email\" }", "services = { email = \"fax\" }", "unknown variant `fax`"),
+        ("scheme = \"sendgrid\"", "scheme = \"sengrid\"", "unknown variant `sengrid`"),
+        ("scheme = \"sendgrid\"", "scheme = \"standard-webhooks\"", "vendors.sendgrid.mapping: is missing"),
+        ("\"message.queued\"", "\"message.quued\"", "unknown variant `message.quued`"),
+    ] {
+        let error = error_of(from, to);
+        assert!(error.contains(expected), "{to}: {error}");
+        assert!(error.starts_with("sluice.toml:"), "{error}");
+    }
+}
+
+#[test]
+fn a_secret_written_into_the_file_is_refused_and_not_repeated() {
+    let error = error_of("\"env:TWILIO_AUTH_TOKEN\"", "\"5f2e-the-real-token\"");
+    assert!(error.contains("vendors.twilio.secrets[0]") && error.contains("env:NAME"), "{error}");
+    assert!(!error.contains("5f2e"), "{error}");
+}
+
+#[test]
+fn the_demo_profile_does_not_start_in_azure() {
+    let error = parse(&shipped(), &[("WEBSITE_INSTANCE_ID", "abc")]).unwrap_err();
+    assert!(error.contains("demo profile"), "{error}");
+    assert!(parse(&shipped(), &[("WEBSITE_INSTANCE_ID", "abc"), ("SLUICE_PROFILE", "production")]).is_ok());
+}
+
+#[test]
+fn secrets_do_not_show_in_debug_output() {
+    let config = parse(&shipped(), &[("TWILIO_AUTH_TOKEN", "5f2e-the-real-token")]).unwrap();
+    assert!(!format!("{config:?}").contains("5f2e"));
+}

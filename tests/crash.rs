@@ -1,0 +1,117 @@
+//! The executable, killed at random moments while vendors send: nothing acknowledged is lost, nothing applied twice.
+
+use std::{
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+const SLUICE: &str = env!("CARGO_BIN_EXE_sluice");
+
+struct Server(Child);
+
+impl Server {
+    fn start(data: &Path, port: u16) -> Self {
+        let child = Command::new(SLUICE)
+            .args(["--root", env!("CARGO_MANIFEST_DIR"), "--port", &port.to_string(), "--data"])
+            .arg(data)
+            .env("RUST_LOG", "warn")
+            .env_remove("FUNCTIONS_CUSTOMHANDLER_PORT")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut server = Self(child);
+        let started = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            assert!(server.0.try_wait().unwrap().is_none(), "the server stopped by itself");
+            assert!(started.elapsed() < Duration::from_secs(20), "the server does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        server
+    }
+
+    /// SIGKILL: no handler runs, nothing is flushed.
+    fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn killed_at_random_moments_nothing_acknowledged_is_lost_or_applied_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let port = free_port();
+    let seed = rand::random_range(0..u32::MAX);
+    println!("seed {seed}");
+
+    let mut server = Server::start(&data, port);
+    let simulation = Command::new(SLUICE)
+        .args(["simulate", "--count", "6000", "--rate", "2500", "--duplicates", "0.5", "--shuffle", "--verify"])
+        .args(["--url", &format!("http://127.0.0.1:{port}"), "--seed", &seed.to_string(), "--verify-timeout", "120s"])
+        .args(["--root", env!("CARGO_MANIFEST_DIR"), "--data"])
+        .arg(&data)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(rand::random_range(150..700)));
+        server.kill();
+        server = Server::start(&data, port);
+    }
+    let output = simulation.wait_with_output().unwrap();
+    let report = String::from_utf8_lossy(&output.stdout);
+    println!("{report}");
+    assert!(output.status.success(), "seed {seed}\n{report}\n{}", String::from_utf8_lossy(&output.stderr));
+    for zero in ["lost", "applied twice", "statuses wrong"] {
+        let line =
+            report.lines().find(|line| line.contains(zero)).unwrap_or_else(|| panic!("no {zero:?} in the report"));
+        assert!(line.split_whitespace().any(|word| word == "0"), "{line}");
+    }
+}
+
+#[test]
+fn sigterm_finishes_what_is_in_hand_and_exits_with_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&folder.path().join("data"), free_port());
+    let pid = server.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = server.0.try_wait().unwrap() {
+            break status;
+        }
+        assert!(started.elapsed() < Duration::from_secs(15), "it does not stop");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn a_second_server_on_the_same_data_folder_is_refused_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let _server = Server::start(&data, free_port());
+    let second = Command::new(SLUICE)
+        .args(["--root", env!("CARGO_MANIFEST_DIR"), "--port", &free_port().to_string(), "--data"])
+        .arg(&data)
+        .env_remove("FUNCTIONS_CUSTOMHANDLER_PORT")
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&second.stderr);
+    assert!(error.contains("in use"), "{error}");
+}
