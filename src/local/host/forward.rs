@@ -1,0 +1,87 @@
+//! One HTTP request: find its function, and hand the request itself to the handler.
+//!
+//! This is the hottest path in the program, so everything that can be known beforehand is: the routes, the handler, the
+//! header values. Differences to the real host are meant. It drops chunked bodies, joins repeated query keys and loses
+//! `Content-Encoding`, because it rebuilds each request; here the request passes through as it came, since vendors sign
+//! what they sent, and some of them send chunks.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, body::Body};
+use futures_util::FutureExt;
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{CONNECTION, CONTENT_TYPE},
+};
+use hyper::body::Incoming;
+use tower::Service;
+use tracing::error;
+
+use super::{
+    body::TimedBody,
+    invoke::{HOST_VERSION, INVOCATION_ID, InvocationIds, VERSION, header_value},
+    route::Routes,
+};
+
+/// What all connections share.
+pub(super) struct Forwarder {
+    pub(super) routes: Routes,
+    pub(super) handler: Router,
+    pub(super) ids: Arc<InvocationIds>,
+    pub(super) body_timeout: Duration,
+    pub(super) has_home_page: bool,
+}
+
+impl Forwarder {
+    /// Answers a request. `late` belongs to the connection, which has one request at a time.
+    pub(super) async fn answer(&self, request: Request<Incoming>, late: &Arc<AtomicBool>) -> Response<Body> {
+        let path = request.uri().path();
+        if self.routes.find(request.method(), path).is_none() {
+            // Function names are no paths: what is behind a queue or a timer cannot be reached from outside.
+            return if path == "/" { self.home_page() } else { status(StatusCode::NOT_FOUND) };
+        }
+        let (mut head, body) = request.into_parts();
+        head.headers.insert(HOST_VERSION, VERSION);
+        // Overwrites what a client may have sent: the id is trusted in logs.
+        head.headers.insert(INVOCATION_ID, header_value(self.ids.next()));
+        let body = Body::new(TimedBody::new(body, self.body_timeout, late.clone()));
+        let mut handler = self.handler.clone();
+        let call = async move { handler.call(Request::from_parts(head, body)).await };
+        // A panic costs one request. Without this it would cost the connection, and the client its answer.
+        let response = match AssertUnwindSafe(call).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Err(_) => {
+                error!("the handler panicked at a forwarded request");
+                status(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+        };
+        if late.load(Ordering::Relaxed) {
+            let mut response = status(StatusCode::REQUEST_TIMEOUT);
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return response;
+        }
+        response
+    }
+
+    fn home_page(&self) -> Response<Body> {
+        if !self.has_home_page {
+            return status(StatusCode::NO_CONTENT);
+        }
+        let mut response = Response::new(Body::from("The function app is up and running.\n"));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        response
+    }
+}
+
+fn status(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,100 @@
+//! A timer trigger: never two runs at once, and missed occurrences are made up for by one late run.
+//!
+//! Unlike in Azure, what was missed while the host was down is not remembered: the timers here sweep what is due, and
+//! an occurrence within seconds of the start does the same.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use tokio::sync::watch;
+
+use super::{
+    app::TimerTrigger,
+    invoke::{InvocationIds, Invoker},
+    service_bus::report,
+};
+use crate::{
+    clock::{SharedClock, Timestamp},
+    host::{TimerInfo, encode},
+};
+
+/// The longest sleep. The wall clock may be set while we wait, and schedules go by it.
+const NAP: Duration = Duration::from_secs(30);
+
+/// A run that starts later than this after its moment is past due: the machine was asleep.
+const PUNCTUAL: TimeDelta = TimeDelta::seconds(1);
+
+/// A running trigger.
+pub(super) struct TimerLoop {
+    pub(super) invoker: Invoker,
+    pub(super) binding: String,
+    pub(super) trigger: TimerTrigger,
+    pub(super) ids: Arc<InvocationIds>,
+    pub(super) clock: SharedClock,
+}
+
+/// What a monitored timer remembers between runs.
+struct Status {
+    last: Option<Timestamp>,
+    updated: Timestamp,
+}
+
+impl TimerLoop {
+    /// Fires until `stop`; then finishes the run at hand.
+    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
+        let started = self.clock.now();
+        let mut status = Status { last: None, updated: started };
+        if self.trigger.run_on_startup {
+            self.fire(&mut status, started, false).await;
+        }
+        let mut due = self.trigger.schedule.next_after(self.clock.now());
+        let mut overrun = false;
+        while let Some(moment) = due {
+            if !self.wait_for(moment, &mut stop).await {
+                return;
+            }
+            let start = self.clock.now();
+            let is_past_due = overrun || start - moment > PUNCTUAL;
+            self.fire(&mut status, moment, is_past_due).await;
+            // A late run stands for all occurrences up to its start, so that a slow handler is not chased by a queue.
+            due = self.trigger.schedule.next_after(if is_past_due { start.max(moment) } else { moment });
+            overrun = due.is_some_and(|due| due <= self.clock.now());
+        }
+    }
+
+    /// False when the host is to stop first.
+    async fn wait_for(&self, moment: Timestamp, stop: &mut watch::Receiver<bool>) -> bool {
+        loop {
+            if *stop.borrow() {
+                return false;
+            }
+            let Ok(left) = (moment - self.clock.now()).to_std() else { return true };
+            if left.is_zero() {
+                return true;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(left.min(NAP)) => {}
+                changed = stop.changed() => if changed.is_err() {
+                    return false;
+                }
+            }
+        }
+    }
+
+    async fn fire(&self, status: &mut Status, moment: Timestamp, is_past_due: bool) {
+        let id = self.ids.next();
+        let now = self.clock.now();
+        let next = self.trigger.schedule.next_after(moment);
+        let info = TimerInfo { is_past_due, last: status.last, next, last_updated: Some(status.updated) };
+        // The real host keeps no status for a timer that fires more than once a minute.
+        let rare = next.is_none_or(|next| next - moment >= TimeDelta::minutes(1));
+        let call = encode::Call { function: self.invoker.function(), binding: &self.binding, now, id };
+        let adjusts = self.trigger.schedule.adjusts_for_dst();
+        let body = encode::timer(&call, &info, adjusts, self.trigger.use_monitor && rare);
+        if let Err(error) = self.invoker.invoke(id, body).await {
+            // The schedule goes on.
+            report(self.invoker.function(), &id.to_string(), 0, &error);
+        }
+        *status = Status { last: Some(moment), updated: self.clock.now() };
+    }
+}
