@@ -1,6 +1,7 @@
 //! Sluice.
 pub mod blobs;
 pub mod bus;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod documents;
