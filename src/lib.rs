@@ -20,7 +20,7 @@ pub mod app;
 pub mod blobs;
 pub mod bus;
 pub mod channels;
-//pub mod cli;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod deadline;

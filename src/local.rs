@@ -1,6 +1,6 @@
 //! One machine: the embedded twin of the Azure services.
 pub mod broker;
 pub mod documents;
-//pub mod engine;
+pub mod engine;
 pub mod host;
 pub mod sqlite;

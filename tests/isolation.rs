@@ -14,7 +14,7 @@ use sluice::{
     clock::SystemClock,
     documents::{Container, Query, query_all},
     ledger::records::EventRecord,
-    local::host::{FunctionApp, OneMachineHost},
+    local::host::{FunctionApp, HostOptions, OneMachineHost},
 };
 use support::{Fault, TestApp, config, receipt, twilio_request};
 use tokio::{net::TcpListener, sync::oneshot};
@@ -39,11 +39,12 @@ async fn start() -> Running {
     let functions = FunctionApp::load(env!("CARGO_MANIFEST_DIR").as_ref(), &settings).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let host = OneMachineHost::new(functions, app.handler.clone(), app.broker.clone(), listener);
+    let (broker, options) = (Arc::new(app.broker.clone()), HostOptions::from(&app.app.config));
+    let host = OneMachineHost::new(functions, app.handler.clone(), broker, listener, &options, &app.app.clock).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let host = tokio::spawn(async move {
         let stopped = async move { drop(stopped.await) };
-        host.run(stopped).await.unwrap();
+        host.run(stopped).await;
     });
     Running { app, url, client: reqwest::Client::new(), stop, host }
 }

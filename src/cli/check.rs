@@ -35,7 +35,10 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             notes.push(format!("{}: the demo profile's secrets are public", path.display()));
         }
         if config.public_url.starts_with("http://") && config.profile == Profile::Production {
-            notes.push(format!("public_url is {}: vendors sign the URL they were given, https as a rule", config.public_url));
+            notes.push(format!(
+                "public_url is {}: vendors sign the URL they were given, https as a rule",
+                config.public_url
+            ));
         }
     }
 

@@ -1,6 +1,6 @@
 //! `sluice`: the one-machine system.
 
-use std::{net::Ipv4Addr, process::ExitCode};
+use std::{net::Ipv4Addr, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -15,7 +15,7 @@ use crate::{
     functions,
     local::{
         engine::Engine,
-        host::{FunctionApp, OneMachineHost},
+        host::{FunctionApp, HostOptions, OneMachineHost},
     },
     simulate, telemetry,
 };
@@ -52,8 +52,11 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let engine = Engine::open(&places.data, config)?;
     banner(&engine.app.config, &app, &listener, places)?;
     let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
-    let host = OneMachineHost::new(app, functions::handler(engine.app.clone()), engine.broker.clone(), listener);
-    host.run(interrupted()).await?;
+    let options = HostOptions::from(&engine.app.config);
+    let handler = functions::handler(engine.app.clone());
+    let broker = Arc::new(engine.broker.clone());
+    let host = OneMachineHost::new(app, handler, broker, listener, &options, &engine.app.clock)?;
+    host.run(interrupted()).await;
     meter.abort();
     engine.close().await;
     tracing::info!("stopped");
@@ -83,7 +86,6 @@ pub(super) async fn interrupted() {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    tracing::info!("stopping: finishing what is in hand");
 }
 
 fn banner(config: &Config, app: &FunctionApp, listener: &TcpListener, places: &Places) -> anyhow::Result<()> {

@@ -13,16 +13,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 use url::Url;
 
+use super::Places;
 use crate::{
     clock::{Clock, SystemClock},
-    config::Config,
     documents::SharedDocuments,
+    local::engine,
     simulate::{Cast, LoadOptions, Outcome, Plan, Progress, Report, Shape, Verdict, VerifyOptions, send, verify},
 };
 
 /// Send genuinely signed callbacks, as the configured vendors would
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub(super) struct SimulateArgs {
     /// Where to send: scheme, host and port. The signatures hold for the configured public_url
     #[arg(long, default_value = "http://127.0.0.1:7071")]
     pub url: Url,
@@ -56,11 +57,9 @@ pub struct Args {
     /// Report what is still missing after nothing has changed for this long
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub verify_timeout: Duration,
-    /// The target's data, for --verify
-    #[arg(long, value_name = "DIR", default_value = ".sluice")]
-    pub data: PathBuf,
-    #[arg(long, value_name = "FILE", default_value = "sluice.toml")]
-    pub config: PathBuf,
+    /// The configuration that the target runs with, and its data for --verify
+    #[command(flatten)]
+    pub places: Places,
     /// Write the result here too
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -78,28 +77,24 @@ fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<humantime_serde::re::humantime::Duration>().map(Into::into).map_err(|error| error.to_string())
 }
 
-/// Runs the simulation. `open` opens the target's documents, and is asked only for `--verify`.
+/// Runs the simulation.
 ///
 /// The exit code is 1 where the ledger is not as it should be, nothing was acknowledged, or the target went away for good.
 ///
 /// # Errors
 /// The configuration or its secrets do not suffice, or the target's documents cannot be read.
-pub async fn run<Open, Opened>(args: Args, open: Open) -> anyhow::Result<ExitCode>
-where
-    Open: FnOnce(PathBuf) -> Opened,
-    Opened: Future<Output = anyhow::Result<SharedDocuments>>,
-{
+pub(super) async fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
     if !matches!(args.url.scheme(), "http" | "https") || args.url.query().is_some() {
         bail!("--url {}: must be an http or https URL without query", args.url);
     }
-    let config = Config::load(&args.config)?;
+    let config = args.places.load_config()?;
     let cast = Cast::new(&config, &args.vendors, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
     for skipped in &cast.skipped {
         eprintln!("note: {skipped}");
     }
     // Opened first: a wrong --data is better told before the callbacks are sent.
     let documents = match args.verify {
-        true => Some(open(args.data.clone()).await.with_context(|| format!("--data {}", args.data.display()))?),
+        true => Some(engine::open_read_only(&args.places.data)?),
         false => None,
     };
     let shape = Shape {
@@ -125,7 +120,7 @@ where
 }
 
 /// Sends the plan, with a bar that follows it, until it is done or somebody presses Ctrl-C.
-async fn load(args: &Args, plan: Arc<Plan>) -> anyhow::Result<Outcome> {
+async fn load(args: &SimulateArgs, plan: Arc<Plan>) -> anyhow::Result<Outcome> {
     let options = LoadOptions {
         connections: args.connections.into(),
         rate: args.rate,
@@ -162,7 +157,7 @@ async fn load(args: &Args, plan: Arc<Plan>) -> anyhow::Result<Outcome> {
 
 /// Asks the ledger. `None` where Ctrl-C ended it.
 async fn judge(
-    args: &Args,
+    args: &SimulateArgs,
     plan: &Plan,
     outcome: &Outcome,
     documents: &SharedDocuments,

@@ -45,7 +45,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
                     "locked": depth.locked,
                     "scheduled": depth.scheduled,
                     "dead_letters": depth.dead_letters,
-                    "oldest": depth.oldest,
+                    "oldest": depth.oldest_enqueued_at,
                 })
             })
             .collect();
@@ -60,9 +60,14 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
 
-    println!("{:<28} {:>9} {:>9} {:>9} {:>12}  oldest", "subscription", "active", "locked", "scheduled", "dead letters");
+    println!(
+        "{:<28} {:>9} {:>9} {:>9} {:>12}  oldest",
+        "subscription", "active", "locked", "scheduled", "dead letters"
+    );
     for depth in &depths {
-        let age = depth.oldest.map_or_else(|| "-".to_owned(), |oldest| format!("{} s", (now - oldest).num_seconds()));
+        let age = depth
+            .oldest_enqueued_at
+            .map_or_else(|| "-".to_owned(), |oldest| format!("{} s", (now - oldest).num_seconds()));
         println!(
             "{:<28} {:>9} {:>9} {:>9} {:>12}  {age}",
             depth.entity.to_string(),
@@ -85,11 +90,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         };
         println!(
             "{vendor:<20} {:>10} {:>10} {storm:>9} {:>9} {:>8} {:>8}",
-            counts.inbound,
-            counts.unique_callbacks,
-            counts.events_applied,
-            counts.refused,
-            counts.parked
+            counts.inbound, counts.unique_callbacks, counts.events_applied, counts.refused, counts.parked
         );
     }
     Ok(ExitCode::SUCCESS)

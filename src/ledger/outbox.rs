@@ -17,6 +17,8 @@ use crate::{
 
 /// An entry this old was left behind: its own processor would have published it by now.
 const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(30);
+/// Entries relayed by one sweep, at the most.
+const PAGE: usize = 1000;
 
 /// Why an entry is still owed. It stays in the outbox, and the sweep tries again.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +75,8 @@ pub async fn relay_left_behind(
     let query = Query::all()
         .id_prefix(OUTBOX_PREFIX)
         .filter("created_at", Comparison::LessOrEqual, millis::text(before))
-        .page_size(limit);
+        .order_by("created_at")
+        .page_size(limit.min(PAGE));
     let page = documents.query(Container::Ledger, &query).await?;
     let found = page.documents.len();
     for document in page.documents {

@@ -1,1 +1,265 @@
-//! (in progress)
+//! The embedded broker: Service Bus's semantics in one SQLite file.
+//!
+//! A publisher's task checks and encodes its message and hands it to the writer thread, which stores a copy for every
+//! subscription that matches and answers after the commit ([`publish`]). A receiver locks messages in batches
+//! ([`claim`]) and settles them ([`settle`]); between its deliveries a message is only a narrow row that moves
+//! ([`schema`]). [`seen`] drops duplicates. Peeks and counts run on a reader's connection ([`browse`]).
+//!
+//! Beyond Service Bus: locks end with the process that held them, so a restart redelivers at once (deliveries stay
+//! counted), and a lock that ran out still settles its message for as long as nobody else has received it.
+
+mod browse;
+mod claim;
+mod delivery;
+mod publish;
+mod routes;
+mod schema;
+mod seen;
+mod settle;
+mod types;
+
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tokio::time::{Instant, sleep_until};
+
+use self::{
+    publish::Publication,
+    routes::{Queue, Routes},
+    schema::PROFILE,
+    seen::Seen,
+    settle::Verdict,
+};
+use super::sqlite::{Readers, Sequence, State, Writer, open_reader};
+use crate::{
+    bus::{Bus, Message, PublishError, Topology},
+    clock::{Clock, SharedClock, SystemClock},
+};
+
+pub use super::sqlite::OpenError;
+pub use types::{BrokerError, Depth, Entity, Lock, Received, Settlement};
+
+/// The longest a waiting receiver sleeps before it looks again. Publications and due times wake it earlier; this
+/// covers a wall clock that was set forward.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// The broker. Clones share it; dropping the last one closes the file.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    routes: Arc<Routes>,
+    clock: SharedClock,
+    // In this order: the writer, closing last, folds the WAL into the file.
+    readers: Readers,
+    writer: Writer<BrokerState>,
+}
+
+/// What the writer thread keeps in memory.
+#[derive(Debug)]
+struct BrokerState {
+    routes: Arc<Routes>,
+    clock: SharedClock,
+    sequence: Sequence,
+    seen: Seen,
+    /// Queues that have something new, once the transaction is committed.
+    touched: Vec<Arc<Queue>>,
+    /// Locks that the running transaction renewed, and when they ran out before.
+    renewed: Vec<(Lock, i64)>,
+}
+
+impl BrokerState {
+    /// Microseconds since 1970.
+    fn now(&self) -> i64 {
+        self.clock.now().timestamp_micros()
+    }
+
+    fn touch(&mut self, queue: &Arc<Queue>) {
+        if !self.touched.iter().any(|known| known.id == queue.id) {
+            self.touched.push(Arc::clone(queue));
+        }
+    }
+}
+
+impl State for BrokerState {
+    fn before_commit(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let now = self.now();
+        self.seen.before_commit(connection, now)
+    }
+
+    fn committed(&mut self) {
+        self.seen.committed();
+        self.renewed.clear();
+        for queue in self.touched.drain(..) {
+            // One receiver is enough: where there is more than it takes, it passes the word on.
+            queue.ready.notify_one();
+        }
+    }
+
+    fn rolled_back(&mut self) {
+        self.seen.rolled_back();
+        self.sequence.rolled_back();
+        self.touched.clear();
+        for (lock, until) in self.renewed.drain(..).rev() {
+            lock.until.store(until, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+impl Broker {
+    /// Opens or creates the file and applies the topology to it. What a subscription that is no longer in the topology
+    /// still holds is kept, and can be received and peeked.
+    ///
+    /// # Errors
+    /// Another process has the file open, or it cannot be opened or read.
+    pub fn open(path: &Path, topology: &Topology, clock: SharedClock) -> Result<Broker, OpenError> {
+        let loaded = OnceLock::new();
+        let writer = Writer::open(path, &PROFILE, "broker-writer", |connection| {
+            let numbers = schema::prepare(connection, topology)?;
+            let routes = Arc::new(Routes::new(topology, numbers));
+            warn_of_leftovers(connection, topology)?;
+            let windows = routes.topics().map(|topic| (topic.id, topic.window));
+            let seen = Seen::load(connection, windows, clock.now().timestamp_micros())?;
+            loaded.set(Arc::clone(&routes)).expect("the file is loaded once");
+            Ok(BrokerState {
+                sequence: Sequence::open(connection, "message")?,
+                seen,
+                clock: Arc::clone(&clock),
+                routes,
+                touched: Vec::new(),
+                renewed: Vec::new(),
+            })
+        })?;
+        let readers = Readers::open(path, &PROFILE, "broker-reader", 1)?;
+        let routes = loaded.into_inner().expect("an opened file was loaded");
+        Ok(Self { routes, clock, readers, writer })
+    }
+
+    /// Up to `max` messages, waiting at most `wait` for the first one. Locks them for the subscription's lock duration
+    /// and counts a delivery. A call that is dropped before it returns takes no message with it.
+    pub async fn receive(&self, entity: &Entity, max: usize, wait: Duration) -> Result<Vec<Received>, BrokerError> {
+        let queue = self.queue(entity)?;
+        let deadline = Instant::now() + wait;
+        while max > 0 {
+            let claimant = Arc::clone(queue);
+            let writer = self.writer.downgrade();
+            let claim = self
+                .writer
+                .run(move |connection, state| claim::claim(connection, state, &claimant, max, writer))
+                .await?;
+            if !claim.claimed.is_empty() {
+                if claim.again || claim.claimed.len() == max {
+                    queue.ready.notify_one();
+                }
+                let deliveries = claim.claimed.take();
+                return Ok(deliveries.into_iter().map(|row| row.into_received(queue.id)).collect());
+            }
+            if claim.again {
+                continue;
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+            let due_in = claim.due_in.map_or(LONGEST_SLEEP, |micros| Duration::from_micros(micros.max(0) as u64));
+            let wake = deadline.min(Instant::now() + due_in.min(LONGEST_SLEEP));
+            tokio::select! {
+                // Something was published, abandoned or moved here.
+                () = queue.ready.notified() => {}
+                // A message is due, or the caller has waited long enough: one last look.
+                () = sleep_until(wake) => {}
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Takes messages out of the broker: they were dealt with.
+    pub async fn complete(&self, locks: &[Lock]) -> Result<Vec<Settlement>, BrokerError> {
+        self.settle(locks, Verdict::Complete).await
+    }
+
+    /// Makes messages available again at once, or dead-letters those that were delivered too often.
+    pub async fn abandon(&self, locks: &[Lock]) -> Result<Vec<Settlement>, BrokerError> {
+        self.settle(locks, Verdict::Abandon).await
+    }
+
+    /// Moves messages to the dead-letter sub-queue.
+    pub async fn dead_letter(
+        &self,
+        locks: &[Lock],
+        reason: &str,
+        description: &str,
+    ) -> Result<Vec<Settlement>, BrokerError> {
+        let verdict = Verdict::DeadLetter { reason: reason.to_owned(), description: description.to_owned() };
+        self.settle(locks, verdict).await
+    }
+
+    /// Locks a message for another lock duration, counted from now. The lock and all its clones stay valid.
+    pub async fn renew(&self, lock: &Lock) -> Result<Settlement, BrokerError> {
+        let settled = self.settle(std::slice::from_ref(lock), Verdict::Renew).await?;
+        Ok(settled.first().copied().unwrap_or(Settlement::LockLost))
+    }
+
+    async fn settle(&self, locks: &[Lock], verdict: Verdict) -> Result<Vec<Settlement>, BrokerError> {
+        if locks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let locks = locks.to_vec();
+        let job =
+            move |connection: &Connection, state: &mut BrokerState| settle::settle(connection, state, &locks, &verdict);
+        Ok(self.writer.run(job).await?)
+    }
+
+    /// Messages in order of sequence number, from `from_sequence` on, in whatever state: nothing is locked or counted.
+    pub async fn peek(&self, entity: &Entity, from_sequence: i64, max: usize) -> Result<Vec<Received>, BrokerError> {
+        let id = self.queue(entity)?.id;
+        let rows = self.readers.run(move |connection| browse::peek(connection, id, from_sequence, max)).await?;
+        Ok(rows.into_iter().map(|row| row.into_received(id)).collect())
+    }
+
+    /// How much waits in each subscription, including those that are no longer in the topology.
+    pub async fn depths(&self) -> Result<Vec<Depth>, BrokerError> {
+        let now = self.clock.now().timestamp_micros();
+        Ok(self.readers.run(move |connection| browse::depths(connection, now)).await?)
+    }
+
+    fn queue(&self, entity: &Entity) -> Result<&Arc<Queue>, BrokerError> {
+        self.routes.queue(entity).ok_or_else(|| BrokerError::UnknownEntity(entity.clone()))
+    }
+}
+
+#[async_trait]
+impl Bus for Broker {
+    async fn publish(&self, topic: &str, message: Message) -> Result<(), PublishError> {
+        let topic =
+            self.routes.topic(topic).ok_or_else(|| PublishError::Refused(format!("there is no topic {topic}")))?;
+        let publication = Publication::new(topic, message)?;
+        self.writer
+            .run(move |connection, state| publication.store(connection, state))
+            .await
+            .map_err(|error| PublishError::Unavailable(error.to_string()))
+    }
+}
+
+/// Depths for another process than the one that runs the broker. Reads only.
+///
+/// # Errors
+/// The file does not exist, is of a newer version, or cannot be read.
+pub fn read_depths(path: &Path) -> Result<Vec<Depth>, OpenError> {
+    let connection = open_reader(path, &PROFILE)?;
+    browse::depths(&connection, SystemClock.now().timestamp_micros()).map_err(OpenError::sqlite(path))
+}
+
+fn warn_of_leftovers(connection: &Connection, topology: &Topology) -> rusqlite::Result<()> {
+    for (id, entity) in schema::entities(connection)? {
+        let wanted = topology.topics.iter().any(|topic| {
+            topic.name == entity.topic && topic.subscriptions.iter().any(|known| known.name == entity.subscription)
+        });
+        if !wanted && !schema::is_empty(connection, id)? {
+            tracing::warn!(%entity, "this subscription is no longer in the topology, but still holds messages");
+        }
+    }
+    Ok(())
+}

@@ -11,7 +11,7 @@ use super::{broker::Broker, documents::LocalDocuments};
 use crate::{
     app::{App, Ports, topology},
     blobs,
-    clock::{SharedClock, SystemClock},
+    clock::SystemClock,
     config::Config,
     documents::SharedDocuments,
 };
@@ -21,6 +21,28 @@ use crate::{
 pub struct Engine {
     pub app: Arc<App>,
     pub broker: Broker,
+}
+
+impl Engine {
+    /// Opens the data folder, creating what is missing.
+    ///
+    /// # Errors
+    /// Another process uses the folder, it cannot be opened, or the privacy key is missing.
+    pub fn open(folder: &Path, config: Config) -> anyhow::Result<Self> {
+        let paths = paths(folder);
+        std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
+        let clock = Arc::new(SystemClock);
+        let broker = Broker::open(&paths.broker, &topology(&config), clock.clone())?;
+        let documents = LocalDocuments::open(&paths.documents, clock.clone())?;
+        let blobs = blobs::open_folder(&paths.blobs)?;
+        let ports = Ports { clock, bus: Arc::new(broker.clone()), documents: Arc::new(documents), blobs };
+        Ok(Self { app: App::new(config, ports)?, broker })
+    }
+
+    /// Writes the last counters and closes the files.
+    pub async fn close(self) {
+        self.app.meter.flush(self.app.documents.as_ref()).await;
+    }
 }
 
 /// Where everything is in a data folder.
@@ -38,4 +60,13 @@ pub fn paths(folder: &Path) -> Paths {
         documents: folder.join("documents.sqlite"),
         blobs: folder.join("blobs"),
     }
+}
+
+/// The documents of a data folder, beside the process that serves it or alone.
+///
+/// # Errors
+/// There is no data, or it cannot be read.
+pub fn open_read_only(folder: &Path) -> anyhow::Result<SharedDocuments> {
+    let documents = LocalDocuments::open_read_only(&paths(folder).documents, Arc::new(SystemClock));
+    Ok(Arc::new(documents.with_context(|| format!("{} holds no data that can be read", folder.display()))?))
 }

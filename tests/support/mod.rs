@@ -29,6 +29,10 @@ use sluice::{
         Action, CommitError, Container, Document, Documents, DocumentsError, Etag, Operation, Page, Query, query_all,
     },
     functions,
+    host::{
+        encode::{self, Call},
+        value::DataType,
+    },
     local::{
         broker::{Broker, Entity},
         documents::LocalDocuments,
@@ -289,7 +293,16 @@ pub fn entity(channel: &str) -> Entity {
 
 /// The invocation that the host makes of a batch.
 pub fn invocation_of(function: &str, received: &[sluice::local::broker::Received]) -> Vec<u8> {
-    sluice::local::host::service_bus_invocation(function, "messages", received, chrono::Utc::now())
+    let call = Call { function, binding: functions::MESSAGES, now: chrono::Utc::now(), id: uuid::Uuid::new_v4() };
+    let deliveries = received.iter().map(|received| encode::Received {
+        message: &received.message,
+        delivery_count: received.delivery_count,
+        sequence_number: received.sequence_number,
+        enqueued_at: received.enqueued_at,
+        expires_at: received.expires_at,
+        lock_token: None,
+    });
+    encode::service_bus_batch(&call, DataType::Binary, deliveries)
 }
 
 pub fn twilio_request(public_url: &str, path: &str, parameters: &[(&str, &str)]) -> Request<Body> {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use sluice::{
     config::{Mapping, Scheme},
     event::{Channel, EventType},
-    vendors::{Request, Vendor, build},
+    vendors::{Request, build},
 };
 
 use crate::{callback, config, headers, mapping, types, vendor};

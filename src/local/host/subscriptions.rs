@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{bus::Message, clock::Timestamp};
+use crate::{
+    bus::Message,
+    clock::Timestamp,
+    local::broker::{Broker, BrokerError, Entity, Lock, Received, Settlement},
+};
 
 /// A source of messages for Service Bus triggers.
 pub trait Subscriptions: Send + Sync + 'static {
@@ -41,3 +45,49 @@ pub struct Delivery<L> {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct SubscriptionError(pub String);
+
+impl Subscriptions for Broker {
+    type Lock = Lock;
+
+    async fn receive(
+        &self,
+        topic: &str,
+        subscription: &str,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Delivery<Lock>>, SubscriptionError> {
+        let received = Broker::receive(self, &Entity::subscription(topic, subscription), max, wait).await?;
+        Ok(received.into_iter().map(Delivery::from).collect())
+    }
+
+    async fn complete(&self, locks: &[Lock]) -> Result<usize, SubscriptionError> {
+        Ok(lost(&Broker::complete(self, locks).await?))
+    }
+
+    async fn abandon(&self, locks: &[Lock]) -> Result<usize, SubscriptionError> {
+        Ok(lost(&Broker::abandon(self, locks).await?))
+    }
+}
+
+impl From<Received> for Delivery<Lock> {
+    fn from(received: Received) -> Self {
+        Self {
+            lock: received.lock,
+            delivery_count: received.delivery_count,
+            sequence_number: received.sequence_number,
+            enqueued_at: received.enqueued_at,
+            expires_at: received.expires_at,
+            message: received.message,
+        }
+    }
+}
+
+impl From<BrokerError> for SubscriptionError {
+    fn from(error: BrokerError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn lost(settlements: &[Settlement]) -> usize {
+    settlements.iter().filter(|settlement| **settlement == Settlement::LockLost).count()
+}

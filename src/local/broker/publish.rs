@@ -1,0 +1,110 @@
+//! Publishing: everything that needs no database happens in the caller's task, the rest in one job.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::{Connection, params};
+
+use super::{
+    BrokerState,
+    routes::{Queue, TopicRoute, micros},
+    schema::READY,
+    seen::Digest,
+};
+use crate::bus::{Message, Property, PublishError};
+
+/// Service Bus's limit for message ids.
+const MESSAGE_ID_CHARACTERS: usize = 128;
+/// Service Bus's limit (Standard tier) for a message with its properties. Refused here too, or the first message over
+/// it would meet the limit in production.
+const MESSAGE_BYTES: usize = 256 * 1024;
+
+/// A checked message on its way into the tables.
+pub(super) struct Publication {
+    topic: Arc<TopicRoute>,
+    queues: Vec<Arc<Queue>>,
+    digest: Digest,
+    message_id: String,
+    content_type: Option<std::borrow::Cow<'static, str>>,
+    correlation_id: Option<String>,
+    subject: Option<String>,
+    properties: String,
+    /// In microseconds.
+    time_to_live: Option<i64>,
+    /// In microseconds since 1970.
+    scheduled: Option<i64>,
+    body: Bytes,
+}
+
+impl Publication {
+    /// # Errors
+    /// [`PublishError::Refused`] where Service Bus would refuse the message.
+    pub fn new(topic: &Arc<TopicRoute>, message: Message) -> Result<Self, PublishError> {
+        let refused = |reason: &str| Err(PublishError::Refused(reason.into()));
+        if message.message_id.is_empty() || message.message_id.chars().count() > MESSAGE_ID_CHARACTERS {
+            return refused("a message id must have 1 to 128 characters");
+        }
+        // JSON has no words for them, and a message that cannot be read back would be lost.
+        if message.properties.values().any(|value| matches!(value, Property::Float(number) if !number.is_finite())) {
+            return refused("a property is not a finite number");
+        }
+        let properties = serde_json::to_string(&message.properties).expect("properties serialise to JSON");
+        if message.body.len() + properties.len() > MESSAGE_BYTES {
+            return refused("a message must not exceed 256 KB");
+        }
+        let time_to_live = message.time_to_live.and_then(micros);
+        Ok(Self {
+            queues: topic.matching(&message.properties),
+            digest: Digest::of(&message.message_id),
+            // As in Service Bus, the topic's default is also the longest time to live.
+            time_to_live: match (time_to_live, topic.default_time_to_live) {
+                (Some(own), Some(longest)) => Some(own.min(longest)),
+                (own, longest) => own.or(longest),
+            },
+            scheduled: message.scheduled_enqueue_time.map(|time| time.timestamp_micros()),
+            topic: Arc::clone(topic),
+            message_id: message.message_id,
+            content_type: message.content_type,
+            correlation_id: message.correlation_id,
+            subject: message.subject,
+            properties,
+            body: message.body,
+        })
+    }
+
+    /// Stores a copy for each matching subscription, unless the topic has seen the id.
+    pub fn store(self, connection: &Connection, state: &mut BrokerState) -> rusqlite::Result<()> {
+        let now = state.now();
+        if !state.seen.accept(self.topic.id, self.digest, now) {
+            return Ok(());
+        }
+        let scheduled = self.scheduled.filter(|time| *time > now);
+        let enqueued_at = scheduled.unwrap_or(now);
+        let expires_at = self.time_to_live.map(|lifetime| enqueued_at.saturating_add(lifetime));
+        for queue in &self.queues {
+            let sequence = state.sequence.take(connection)?;
+            connection
+                .prepare_cached(
+                    "INSERT INTO message (sequence, message_id, enqueued_at, expires_at, content_type, correlation_id,
+                                          subject, properties, body)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                )?
+                .execute(params![
+                    sequence,
+                    self.message_id,
+                    enqueued_at,
+                    expires_at,
+                    self.content_type.as_deref(),
+                    self.correlation_id,
+                    self.subject,
+                    self.properties,
+                    &self.body[..],
+                ])?;
+            connection
+                .prepare_cached("INSERT INTO queue (entity, due, sequence, deliveries) VALUES (?1, ?2, ?3, 0)")?
+                .execute(params![queue.id, scheduled.unwrap_or(READY), sequence])?;
+            state.touch(queue);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! Queries as SQL. Pages follow each other by key, not by offset, so that documents written or deleted in between
+//! neither repeat nor hide others.
+
+use rusqlite::{Connection, ToSql, params_from_iter, types::Value as SqlValue};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::schema;
+use crate::documents::{Comparison, Container, Document, DocumentsError, Page, Query};
+
+const DEFAULT_PAGE: usize = 100;
+
+/// A query, checked and written as SQL.
+pub(super) struct Search {
+    /// From `FROM` on, without order and limit.
+    from: String,
+    parameters: Vec<SqlValue>,
+    /// The sort expression, where one is asked for.
+    sort: Option<String>,
+    page_size: usize,
+}
+
+/// The last document of a page, as the next page's start.
+#[derive(Serialize, Deserialize)]
+struct Continuation(Option<Value>, String, String);
+
+impl Search {
+    /// # Errors
+    /// A field, a value or the continuation is malformed.
+    pub fn new(container: Container, query: &Query, now: i64) -> Result<Self, DocumentsError> {
+        // Literals, not parameters, where a partial index must be recognised.
+        let mut from = format!("FROM document WHERE container = {}", schema::number(container));
+        let mut parameters = Vec::new();
+        if let Some(partition) = &query.partition {
+            from.push_str(" AND partition = ?");
+            parameters.push(SqlValue::Text(partition.clone()));
+        }
+        if let Some(prefix) = query.id_prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
+            from.push_str(&format!(" AND id >= {}", literal(prefix)?));
+            if let Some(end) = successor(prefix) {
+                from.push_str(&format!(" AND id < {}", literal(&end)?));
+            }
+        }
+        from.push_str(" AND (expires IS NULL OR expires > ?)");
+        parameters.push(SqlValue::Integer(now));
+        for filter in &query.filters {
+            let operator = match filter.comparison {
+                Comparison::Equal => "=",
+                Comparison::Less => "<",
+                Comparison::LessOrEqual => "<=",
+                Comparison::Greater => ">",
+                Comparison::GreaterOrEqual => ">=",
+            };
+            from.push_str(&format!(" AND {} {operator} ?", property(filter.field)?));
+            parameters.push(sql_value(&filter.value)?);
+        }
+        let sort = query.order_by.map(property).transpose()?;
+        if let Some(sort) = &sort {
+            // As in Cosmos DB, what lacks the property is not in the result.
+            from.push_str(&format!(" AND {sort} IS NOT NULL"));
+        }
+        if let Some(continuation) = &query.continuation {
+            let malformed = |_| DocumentsError::Refused("the continuation is malformed".into());
+            let Continuation(value, partition, id) = serde_json::from_str(continuation).map_err(malformed)?;
+            match (&sort, value) {
+                (Some(sort), Some(value)) => {
+                    from.push_str(&format!(" AND ({sort}, partition, id) > (?, ?, ?)"));
+                    parameters.push(sql_value(&value)?);
+                }
+                (None, None) => from.push_str(" AND (partition, id) > (?, ?)"),
+                _ => return Err(DocumentsError::Refused("the continuation belongs to another query".into())),
+            }
+            parameters.push(SqlValue::Text(partition));
+            parameters.push(SqlValue::Text(id));
+        }
+        let page_size = if query.page_size == 0 { DEFAULT_PAGE } else { query.page_size };
+        Ok(Self { from, parameters, sort, page_size })
+    }
+
+    pub fn page(&self, connection: &Connection) -> rusqlite::Result<Page> {
+        let mut statement = connection.prepare_cached(&self.sql())?;
+        let mut rows = statement.query(params_from_iter(self.parameters.iter().map(|value| value as &dyn ToSql)))?;
+        let mut page = Page::default();
+        let mut last = None;
+        while let Some(row) = rows.next()? {
+            if page.documents.len() == self.page_size {
+                page.continuation = last;
+                break;
+            }
+            let (partition, id): (String, String) = (row.get(0)?, row.get(1)?);
+            if page.documents.len() + 1 == self.page_size {
+                let sort = if self.sort.is_some() { Some(json_value(row.get(4)?)) } else { None };
+                let continuation = Continuation(sort, partition.clone(), id.clone());
+                last = Some(serde_json::to_string(&continuation).expect("a continuation serialises to JSON"));
+            }
+            page.documents.push(Document { partition, id, etag: schema::etag(row.get(2)?), body: row.get(3)? });
+        }
+        Ok(page)
+    }
+
+    fn sql(&self) -> String {
+        let limit = self.page_size.saturating_add(1);
+        match &self.sort {
+            Some(sort) => format!(
+                "SELECT partition, id, version, body, {sort} {} ORDER BY {sort}, partition, id LIMIT {limit}",
+                self.from
+            ),
+            None => format!("SELECT partition, id, version, body {} ORDER BY partition, id LIMIT {limit}", self.from),
+        }
+    }
+
+    pub fn count(&self, connection: &Connection) -> rusqlite::Result<u64> {
+        let mut statement = connection.prepare_cached(&format!("SELECT COUNT(*) {}", self.from))?;
+        let parameters = params_from_iter(self.parameters.iter().map(|value| value as &dyn ToSql));
+        statement.query_row(parameters, |row| row.get::<_, i64>(0)).map(|count| count as u64)
+    }
+}
+
+/// A top-level property of the body.
+fn property(field: &'static str) -> Result<String, DocumentsError> {
+    if field.is_empty() || !field.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Err(DocumentsError::Refused(format!("{field:?} is no property name")));
+    }
+    Ok(format!("json_extract(body, '$.{field}')"))
+}
+
+fn literal(text: &str) -> Result<String, DocumentsError> {
+    if text.contains('\0') {
+        return Err(DocumentsError::Refused("an id prefix must not hold NUL".into()));
+    }
+    Ok(format!("'{}'", text.replace('\'', "''")))
+}
+
+/// The first text after all that start with `prefix`, in the order of their bytes.
+fn successor(prefix: &str) -> Option<String> {
+    let mut text = prefix.to_owned();
+    while let Some(last) = text.pop() {
+        // Skips the surrogates, which are no characters.
+        if let Some(next) = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32) {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
+}
+
+fn sql_value(value: &Value) -> Result<SqlValue, DocumentsError> {
+    match value {
+        Value::String(text) => Ok(SqlValue::Text(text.clone())),
+        Value::Bool(flag) => Ok(SqlValue::Integer((*flag).into())),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(integer), _) => Ok(SqlValue::Integer(integer)),
+            (None, Some(real)) => Ok(SqlValue::Real(real)),
+            (None, None) => Err(DocumentsError::Refused(format!("{number} is out of range"))),
+        },
+        Value::Null | Value::Array(_) | Value::Object(_) => {
+            Err(DocumentsError::Refused("only texts, numbers and booleans can be compared".into()))
+        }
+    }
+}
+
+fn json_value(value: SqlValue) -> Value {
+    match value {
+        SqlValue::Integer(integer) => integer.into(),
+        SqlValue::Real(real) => real.into(),
+        SqlValue::Text(text) => text.into(),
+        SqlValue::Null | SqlValue::Blob(_) => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documents::{Comparison::LessOrEqual, Query};
+
+    /// How SQLite will find the documents of a query.
+    fn plan(container: Container, query: &Query) -> String {
+        let connection = Connection::open_in_memory().unwrap();
+        for migration in schema::PROFILE.migrations {
+            connection.execute_batch(migration).unwrap();
+        }
+        let search = Search::new(container, query, 0).unwrap();
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", search.sql())).unwrap();
+        let parameters = params_from_iter(search.parameters.iter().map(|value| value as &dyn ToSql));
+        let lines = statement.query_map(parameters, |row| row.get::<_, String>(3)).unwrap();
+        lines.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn the_sweeps_queries_use_their_indexes() {
+        let due = Query::all().filter("due_at", LessOrEqual, "2026").order_by("due_at").page_size(500);
+        for (container, index) in [(Container::Retries, "due_retries"), (Container::Spool, "due_spooled")] {
+            let plan = plan(container, &due);
+            assert!(plan.contains(&format!("USING INDEX {index} ")) && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+        let left_behind =
+            Query::all().id_prefix("out:").filter("created_at", LessOrEqual, "2026").order_by("created_at");
+        let plan = plan(Container::Ledger, &left_behind);
+        assert!(plan.contains("USING INDEX outbox ") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+
+    #[test]
+    fn a_partition_is_found_by_its_key() {
+        let plan = plan(Container::Ledger, &Query::partition("p").id_prefix("evt:"));
+        assert!(plan.contains("USING PRIMARY KEY (container=? AND partition=? AND id>? AND id<?)"), "{plan}");
+    }
+
+    #[test]
+    fn prefixes_end_where_the_next_text_begins() {
+        assert_eq!(successor("out:").as_deref(), Some("out;"));
+        assert_eq!(successor("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
+        assert_eq!(successor("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(successor("\u{10ffff}"), None);
+    }
+}

@@ -1,0 +1,62 @@
+//! The documents' table and its indexes.
+
+use rusqlite::{Connection, params};
+
+use crate::{documents::Container, documents::Etag, local::sqlite::Profile};
+
+pub(super) const PROFILE: Profile =
+    Profile { migrations: &[SCHEMA], writer_cache_kib: 16 * 1024, reader_cache_kib: 2 * 1024, checkpoint_pages: 4000 };
+
+/// The partial indexes serve the sweep: without them it would read every body of its container. Their conditions stand
+/// word for word in the queries that [`super::query`] writes; that is how SQLite recognises them.
+const SCHEMA: &str = "
+CREATE TABLE sequence (name TEXT PRIMARY KEY, reserved INTEGER NOT NULL) WITHOUT ROWID;
+
+-- expires: milliseconds since 1970.
+CREATE TABLE document (
+    container INTEGER NOT NULL,
+    partition TEXT NOT NULL,
+    id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    expires INTEGER,
+    body TEXT NOT NULL,
+    PRIMARY KEY (container, partition, id)
+) WITHOUT ROWID;
+
+CREATE INDEX expiring ON document (expires) WHERE expires IS NOT NULL;
+CREATE INDEX due_retries ON document (json_extract(body, '$.due_at'), partition, id) WHERE container = 1;
+CREATE INDEX due_spooled ON document (json_extract(body, '$.due_at'), partition, id) WHERE container = 3;
+CREATE INDEX outbox ON document (json_extract(body, '$.created_at'), partition, id)
+    WHERE container = 0 AND id >= 'out:' AND id < 'out;';
+";
+
+pub(super) const PURGE_EVERY_MS: u64 = 5_000;
+/// Expired documents deleted at once: few enough that no commit waits long for them.
+const PURGED_AT_ONCE: i64 = 500;
+
+/// The number that stands for a container in the table. Numbers never change.
+pub(super) fn number(container: Container) -> i64 {
+    match container {
+        Container::Ledger => 0,
+        Container::Retries => 1,
+        Container::Parked => 2,
+        Container::Spool => 3,
+        Container::Consent => 4,
+        Container::Registry => 5,
+    }
+}
+
+pub(super) fn etag(version: i64) -> Etag {
+    Etag(version.to_string())
+}
+
+/// Deletes some of the expired documents.
+pub(super) fn purge(connection: &Connection, now: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "DELETE FROM document WHERE (container, partition, id) IN (
+                 SELECT container, partition, id FROM document WHERE expires IS NOT NULL AND expires <= ?1 LIMIT ?2)",
+        )?
+        .execute(params![now, PURGED_AT_ONCE])?;
+    Ok(())
+}
