@@ -44,6 +44,11 @@ async fn start() -> Running {
     start_with(&options()).await
 }
 
+/// With little patience.
+fn hasty() -> HostOptions {
+    HostOptions { header_timeout: Duration::from_millis(300), body_timeout: Duration::from_millis(300), ..options() }
+}
+
 async fn start_with(options: &HostOptions) -> Running {
     let folders = Folders::new();
     folders
@@ -176,7 +181,7 @@ async fn a_panic_is_a_500_and_the_connection_lives_on() {
 
 #[tokio::test]
 async fn headers_that_do_not_arrive_in_time_cost_the_connection() {
-    let host = start().await;
+    let host = start_with(&hasty()).await;
     let started = Instant::now();
     let answer = exchange(host.address, "POST /incoming/a/b HTTP/1.1\r\nHost: x\r\nX-Slow").await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
@@ -185,7 +190,7 @@ async fn headers_that_do_not_arrive_in_time_cost_the_connection() {
 
 #[tokio::test]
 async fn a_body_that_does_not_arrive_in_time_is_answered_408() {
-    let host = start().await;
+    let host = start_with(&hasty()).await;
     let mut stream = TcpStream::connect(host.address).await.unwrap();
     stream.write_all(b"POST /incoming/a/b HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n").await.unwrap();
     let (mut reader, mut writer) = stream.split();
@@ -208,7 +213,7 @@ async fn a_body_that_does_not_arrive_in_time_is_answered_408() {
 
 #[tokio::test]
 async fn more_clients_than_allowed_wait_their_turn() {
-    let host = start_with(&HostOptions { max_connections: 1, ..options() }).await;
+    let host = start_with(&HostOptions { max_connections: 1, ..hasty() }).await;
     let idle = TcpStream::connect(host.address).await.unwrap();
     // Served once the idle connection has run into its timeout.
     assert_eq!(get_status(host.address, "GET", "/incoming/a/b").await, "200");
@@ -238,4 +243,19 @@ async fn a_stopping_host_finishes_the_request_at_hand() {
     let answer = read_all(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
     host.stopped().await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_delay_the_stop() {
+    let mut host = start().await;
+    let unused = TcpStream::connect(host.address).await.unwrap();
+    let mut kept_alive = TcpStream::connect(host.address).await.unwrap();
+    kept_alive.write_all(b"GET /incoming/a/b HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(kept_alive.read(&mut [0; 1024]).await.unwrap() > 0);
+    host.stop();
+    let started = Instant::now();
+    host.stopped().await;
+    // The Service Bus trigger's wait for messages is the longest that remains.
+    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
+    drop(unused);
 }

@@ -132,8 +132,8 @@ impl Running {
 
 pub fn options() -> HostOptions {
     HostOptions {
-        header_timeout: Duration::from_millis(300),
-        body_timeout: Duration::from_millis(300),
+        header_timeout: Duration::from_secs(3),
+        body_timeout: Duration::from_secs(3),
         drain_deadline: Duration::from_secs(3),
         ..HostOptions::default()
     }
