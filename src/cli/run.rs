@@ -31,6 +31,8 @@ pub(super) struct RunArgs {
 
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     telemetry::start_logging();
+    // First of all: a signal during the start must stop the program in order, too.
+    let interrupted = interrupted()?;
     let places = &args.places;
     let config = places.load_config()?;
     let missing = config.missing_secrets();
@@ -56,7 +58,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let handler = functions::handler(engine.app.clone());
     let broker = Arc::new(engine.broker.clone());
     let host = OneMachineHost::new(app, handler, broker, listener, &options, &engine.app.clock)?;
-    host.run(interrupted()).await;
+    host.run(interrupted).await;
     meter.abort();
     engine.close().await;
     tracing::info!("stopped");
@@ -75,17 +77,16 @@ pub(super) fn settings(config: Option<&Config>, name: &str) -> Option<String> {
     })
 }
 
-/// Completes on SIGINT or SIGTERM.
-pub(super) async fn interrupted() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        tracing::error!("signals cannot be caught: only SIGKILL will stop this process");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+/// Catches SIGINT and SIGTERM from now on; the future completes on the first of them.
+pub(super) fn interrupted() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 fn banner(config: &Config, app: &FunctionApp, listener: &TcpListener, places: &Places) -> anyhow::Result<()> {

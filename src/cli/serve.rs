@@ -30,6 +30,7 @@ impl From<RunArgs> for ServeArgs {
 
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::start_logging();
+    let interrupted = super::run::interrupted()?;
     if std::env::var_os("WEBSITE_INSTANCE_ID").is_some() {
         // A Function App's disk is not kept: what the embedded engine acknowledged there would be lost.
         bail!("this version stores callbacks on the local disk only and must not run in Azure");
@@ -46,7 +47,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("127.0.0.1:{} cannot be bound", args.port))?;
     tracing::info!(address = %listener.local_addr()?, "the custom handler is ready");
     let handler = functions::handler(engine.app.clone());
-    axum::serve(NoDelay(listener), handler).with_graceful_shutdown(super::run::interrupted()).await?;
+    axum::serve(NoDelay(listener), handler).with_graceful_shutdown(interrupted).await?;
     meter.abort();
     engine.close().await;
     Ok(ExitCode::SUCCESS)

@@ -28,8 +28,10 @@ impl Search {
     /// # Errors
     /// A field, a value or the continuation is malformed.
     pub fn new(container: Container, query: &Query, now: i64) -> Result<Self, DocumentsError> {
-        // Literals, not parameters, where a partial index must be recognised.
-        let mut from = format!("FROM document WHERE container = {}", schema::number(container));
+        // Without statistics SQLite prefers the primary key, and would read every body. Literals, not parameters, where
+        // a partial index must be recognised.
+        let index = index_for(container, query).map(|name| format!(" INDEXED BY {name}")).unwrap_or_default();
+        let mut from = format!("FROM document{index} WHERE container = {}", schema::number(container));
         let mut parameters = Vec::new();
         if let Some(partition) = &query.partition {
             from.push_str(" AND partition = ?");
@@ -113,6 +115,17 @@ impl Search {
         let mut statement = connection.prepare_cached(&format!("SELECT COUNT(*) {}", self.from))?;
         let parameters = params_from_iter(self.parameters.iter().map(|value| value as &dyn ToSql));
         statement.query_row(parameters, |row| row.get::<_, i64>(0)).map(|count| count as u64)
+    }
+}
+
+/// The partial index made for a query like this.
+fn index_for(container: Container, query: &Query) -> Option<&'static str> {
+    let by = |field| query.order_by == Some(field) || query.filters.iter().any(|filter| filter.field == field);
+    match container {
+        Container::Retries if by("due_at") => Some("due_retries"),
+        Container::Spool if by("due_at") => Some("due_spooled"),
+        Container::Ledger if by("created_at") && query.id_prefix.as_deref() == Some("out:") => Some("outbox"),
+        _ => None,
     }
 }
 
