@@ -7,7 +7,7 @@
 mod publish;
 mod route;
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use axum::{
     body::Body,
@@ -22,7 +22,6 @@ use uuid::Uuid;
 use crate::{
     app::App,
     bus::{Message, Properties, Property},
-    config::VendorConfig,
     envelope::{CONTENT_TYPE, Envelope, RECEIVED_V1, header_lines},
     event::Channel,
     problem::{problem, try_again_later},
@@ -123,7 +122,7 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
             if how == publish::Durable::Spooled {
                 app.meter.add(&route.vendor, Count::Spooled, 1);
             }
-            Ok(acknowledge(vendor, config))
+            Ok(acknowledge(vendor.as_ref()))
         }
         Err(error) => {
             tracing::error!(vendor = %route.vendor, %error, "a callback could not be made durable: 503");
@@ -201,10 +200,9 @@ fn digest_key(vendor: &str, path_and_query: &str, body: &[u8]) -> String {
     format!("{vendor}:sha256-{}", hex::encode(digest.finalize()))
 }
 
-fn acknowledge(vendor: &Arc<dyn Vendor>, config: &VendorConfig) -> Response<Body> {
-    let Some(answer) = config.answer.clone().or_else(|| vendor.answer()) else {
-        return Response::new(Body::empty());
-    };
+/// The answer that the vendor expects, or an empty 200.
+fn acknowledge(vendor: &dyn Vendor) -> Response<Body> {
+    let Some(answer) = vendor.answer() else { return Response::new(Body::empty()) };
     let mut response = Response::new(Body::from(answer.body));
     if let Ok(content_type) = HeaderValue::try_from(answer.content_type) {
         response.headers_mut().insert(header::CONTENT_TYPE, content_type);

@@ -4,18 +4,25 @@
 //! request ([`Vendor::verify`]) and takes one cheap look for an identity ([`Vendor::identify`]). Later, in a processor,
 //! it turns the stored callback into canonical events ([`Vendor::normalise`]).
 
+//!
+//! A scheme's file says who signed; beside it, or in its folder, lies what the payload means. [`build`] turns
+//! configuration into vendors once, at start: every key is parsed there, so that a request only computes.
+
+mod digest;
 mod form;
-mod generic;
-mod keys;
+mod json;
+mod keyring;
 mod mapping;
+mod multipart;
 mod sendgrid;
 mod standard_webhooks;
 mod twilio;
+mod unsigned;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, Method};
 
 use crate::{
     clock::Timestamp,
@@ -111,7 +118,7 @@ pub trait Vendor: Send + Sync + std::fmt::Debug {
     fn identify(&self, request: &Request<'_>) -> Identity;
 
     /// The headers that [`Vendor::normalise`] reads.
-    fn kept_headers(&self) -> &[HeaderName] {
+    fn kept_headers(&self) -> &[http::HeaderName] {
         &[]
     }
 
@@ -123,25 +130,32 @@ pub trait Vendor: Send + Sync + std::fmt::Debug {
         None
     }
 }
-/// The configured vendors by name.
-#[derive(Debug, Clone, Default)]
-pub struct Vendors(BTreeMap<String, Arc<dyn Vendor>>);
 
-impl Vendors {
-    pub fn from_config(configs: &BTreeMap<String, VendorConfig>) -> Self {
-        Self(configs.iter().map(|(name, config)| (name.clone(), build(name, config))).collect())
-    }
-
-    pub fn get(&self, name: &str) -> Option<&Arc<dyn Vendor>> {
-        self.0.get(name)
-    }
-}
-
-/// The vendor that this configuration describes.
+/// The vendor of this name: its keys loaded, ready for requests.
+///
+/// Never fails: what is wrong with a secret is answered to each request that it might have verified
+/// ([`Refusal::NoKey`]), so that one vendor's broken key does not keep the others from starting.
 pub fn build(name: &str, config: &VendorConfig) -> Arc<dyn Vendor> {
     match config.scheme {
         Scheme::Twilio => Arc::new(twilio::Twilio::new(name, config)),
         Scheme::Sendgrid => Arc::new(sendgrid::SendGrid::new(name, config)),
-        Scheme::StandardWebhooks | Scheme::None => Arc::new(generic::Generic::new(name, config)),
+        Scheme::StandardWebhooks => Arc::new(standard_webhooks::StandardWebhooks::new(name, config)),
+        Scheme::None => Arc::new(unsigned::Unsigned::new(name, config)),
+    }
+}
+
+/// Every configured vendor, by the name that the route carries.
+#[derive(Debug, Clone, Default)]
+pub struct Vendors(BTreeMap<String, Arc<dyn Vendor>>);
+
+impl Vendors {
+    /// Builds each vendor of the configuration.
+    pub fn from_config(vendors: &BTreeMap<String, VendorConfig>) -> Self {
+        Self(vendors.iter().map(|(name, config)| (name.clone(), build(name, config))).collect())
+    }
+
+    /// The vendor of this name, in lower case as the configuration has it.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Vendor>> {
+        self.0.get(name)
     }
 }

@@ -1,7 +1,5 @@
 //! The claim check: a body too large for the bus waits in a blob, and the envelope carries its name.
 
-use std::borrow::Cow;
-
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path};
@@ -63,8 +61,8 @@ impl Envelope<'_> {
     }
 }
 
-fn blob_path(name: &Cow<'_, str>) -> Result<Path, object_store::Error> {
-    Path::parse(name.as_ref()).map_err(object_store::Error::from)
+fn blob_path(name: &str) -> Result<Path, object_store::Error> {
+    Path::parse(name).map_err(object_store::Error::from)
 }
 
 #[cfg(test)]

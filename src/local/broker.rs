@@ -142,8 +142,11 @@ impl Broker {
     /// and counts a delivery. A call that is dropped before it returns takes no message with it.
     pub async fn receive(&self, entity: &Entity, max: usize, wait: Duration) -> Result<Vec<Received>, BrokerError> {
         let queue = self.queue(entity)?;
+        if max == 0 {
+            return Ok(Vec::new());
+        }
         let deadline = Instant::now() + wait;
-        while max > 0 {
+        loop {
             let claimant = Arc::clone(queue);
             let writer = self.writer.downgrade();
             let claim = self
@@ -161,7 +164,7 @@ impl Broker {
                 continue;
             }
             if Instant::now() >= deadline {
-                break;
+                return Ok(Vec::new());
             }
             let due_in = claim.due_in.map_or(LONGEST_SLEEP, |micros| Duration::from_micros(micros.max(0) as u64));
             let wake = deadline.min(Instant::now() + due_in.min(LONGEST_SLEEP));
@@ -172,7 +175,6 @@ impl Broker {
                 () = sleep_until(wake) => {}
             }
         }
-        Ok(Vec::new())
     }
 
     /// Takes messages out of the broker: they were dealt with.

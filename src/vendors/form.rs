@@ -1,73 +1,98 @@
-//! Form bodies, byte for byte: `+` is a space, percent signs are decoded once, blank values and repeated keys stay.
+//! `application/x-www-form-urlencoded`, as bytes.
 //!
-//! Names and values are bytes, since signatures cover what was sent, UTF-8 or not.
+//! The usual decoders give text and put U+FFFD where bytes are not UTF-8. A signature covers the bytes that were sent,
+//! and two different bodies must never look alike to it, so here nothing becomes text before it is asked for.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-/// Name and value of one parameter.
-pub(super) type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+/// Far above what any vendor sends, and few enough that a hostile body is sorted in about a millisecond.
+const MAX_PAIRS: usize = 10_000;
 
-/// The parameters in the order sent.
-pub(super) fn pairs(encoded: &[u8]) -> impl Iterator<Item = Pair<'_>> {
-    encoded.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty()).map(|piece| {
-        let equals = piece.iter().position(|byte| *byte == b'=');
-        let (name, value) = match equals {
-            Some(at) => (&piece[..at], &piece[at + 1..]),
-            None => (piece, &[][..]),
-        };
-        (decode(name), decode(value))
+/// The pairs of a form, in the order of the wire, not yet decoded.
+pub(super) fn raw_pairs(form: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
+        match pair.iter().position(|byte| *byte == b'=') {
+            Some(at) => (&pair[..at], &pair[at + 1..]),
+            None => (pair, &[][..]),
+        }
     })
 }
 
-fn decode(encoded: &[u8]) -> Cow<'_, [u8]> {
-    if !encoded.contains(&b'+') {
-        return percent_decode(encoded).into();
+/// One raw key or value as text: `None` where it is not UTF-8.
+pub(super) fn text(raw: &[u8]) -> Option<Cow<'_, str>> {
+    if raw.iter().any(|byte| matches!(byte, b'+' | b'%')) {
+        let mut decoded = Vec::with_capacity(raw.len());
+        decode(raw, &mut decoded);
+        String::from_utf8(decoded).ok().map(Cow::Owned)
+    } else {
+        std::str::from_utf8(raw).ok().map(Cow::Borrowed)
     }
-    let spaced: Vec<u8> = encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    Cow::Owned(percent_decode(&spaced).collect())
 }
 
-/// Whether a content type announces a form.
-pub(super) fn is_form(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+/// `+` is a space, escapes are decoded once, and an escape that is none stays as it is.
+fn decode(raw: &[u8], decoded: &mut Vec<u8>) {
+    for (index, run) in raw.split(|byte| *byte == b'+').enumerate() {
+        if index > 0 {
+            decoded.push(b' ');
+        }
+        if run.contains(&b'%') {
+            decoded.extend(percent_decode(run));
+        } else {
+            decoded.extend_from_slice(run);
+        }
+    }
 }
 
-/// Parameters as text, for reading: invalid UTF-8 becomes the replacement character.
-#[derive(Debug, Default)]
-pub(super) struct Parameters(Vec<(String, String)>);
+/// A decoded form: one buffer for all its bytes, and where each pair lies in it.
+pub(super) struct Form {
+    decoded: Vec<u8>,
+    pairs: Vec<Pair>,
+}
 
-impl Parameters {
-    pub fn parse(encoded: &[u8]) -> Self {
-        let text = |bytes: Cow<'_, [u8]>| String::from_utf8_lossy(&bytes).into_owned();
-        Self(pairs(encoded).map(|(name, value)| (text(name), text(value))).collect())
+/// A key, directly followed by its value.
+#[derive(Clone, Copy)]
+struct Pair {
+    key: usize,
+    value: usize,
+    end: usize,
+}
+
+impl Form {
+    /// Decodes a form; `None` where it has more pairs than anybody means.
+    pub fn parse(form: &[u8]) -> Option<Self> {
+        let mut decoded = Vec::with_capacity(form.len());
+        let mut pairs = Vec::with_capacity(48);
+        for (raw_key, raw_value) in raw_pairs(form) {
+            if pairs.len() == MAX_PAIRS {
+                return None;
+            }
+            let key = decoded.len();
+            decode(raw_key, &mut decoded);
+            let value = decoded.len();
+            decode(raw_value, &mut decoded);
+            pairs.push(Pair { key, value, end: decoded.len() });
+        }
+        Some(Self { decoded, pairs })
     }
 
-    /// The scalar properties of a JSON object, as parameters.
-    pub fn from_json(object: &serde_json::Map<String, serde_json::Value>) -> Self {
-        let scalar = |value: &serde_json::Value| match value {
-            serde_json::Value::String(text) => Some(text.clone()),
-            serde_json::Value::Number(number) => Some(number.to_string()),
-            serde_json::Value::Bool(flag) => Some(flag.to_string()),
-            _ => None,
-        };
-        Self(object.iter().filter_map(|(name, value)| Some((name.clone(), scalar(value)?))).collect())
+    /// Sorts by key, then by value, and keeps equal pairs once.
+    pub fn sort_distinct(&mut self) {
+        let decoded = &self.decoded;
+        let parts = |pair: &Pair| (&decoded[pair.key..pair.value], &decoded[pair.value..pair.end]);
+        self.pairs.sort_unstable_by(|left, right| parts(left).cmp(&parts(right)));
+        self.pairs.dedup_by(|left, right| parts(left) == parts(right));
     }
 
-    /// The first value of this name that is not blank.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    /// Each pair as key and value with nothing between them.
+    pub fn concatenated(&self) -> impl Iterator<Item = &[u8]> {
+        self.pairs.iter().map(|pair| &self.decoded[pair.key..pair.end])
     }
 
-    /// [`Parameters::get`], owned.
-    pub fn owned(&self, name: &str) -> Option<String> {
-        self.get(name).map(str::to_owned)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether no pair has a byte to show.
+    pub fn is_blank(&self) -> bool {
+        self.decoded.is_empty()
     }
 }
 
@@ -75,14 +100,36 @@ impl Parameters {
 mod tests {
     use super::*;
 
+    fn sorted(form: &[u8]) -> Vec<Vec<u8>> {
+        let mut form = Form::parse(form).expect("few pairs");
+        form.sort_distinct();
+        form.concatenated().map(<[u8]>::to_vec).collect()
+    }
+
     #[test]
-    fn forms_are_decoded_once_and_nothing_is_dropped() {
-        let found: Vec<_> = pairs(b"a=1+2&b=%2B%25zz&&c&=d&a=%FF&e==").collect();
-        let expected: [(&[u8], &[u8]); 6] =
-            [(b"a", b"1 2"), (b"b", b"+%zz"), (b"c", b""), (b"", b"d"), (b"a", b"\xff"), (b"e", b"=")];
-        assert_eq!(found.len(), expected.len());
-        for ((name, value), (expected_name, expected_value)) in found.iter().zip(expected) {
-            assert_eq!((name.as_ref(), value.as_ref()), (expected_name, expected_value));
-        }
+    fn plus_is_a_space_and_an_escape_is_decoded_once() {
+        assert_eq!(sorted(b"a=1%2B+%252B"), [b"a1+ %2B"]);
+    }
+
+    #[test]
+    fn a_broken_escape_stays_as_it_is() {
+        assert_eq!(sorted(b"a=%&b=%4&c=%zz"), [&b"a%"[..], b"b%4", b"c%zz"]);
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_stay_different() {
+        assert_ne!(sorted(b"a=%ff"), sorted(b"a=%fe"));
+        assert_eq!(text(b"%ff"), None);
+    }
+
+    #[test]
+    fn equal_pairs_count_once_and_blank_values_keep_their_key() {
+        assert_eq!(sorted(b"x=2&y=&x=1&x=2&&z"), [&b"x1"[..], b"x2", b"y", b"z"]);
+    }
+
+    #[test]
+    fn a_form_of_countless_pairs_is_refused() {
+        assert!(Form::parse(&b"a&".repeat(MAX_PAIRS)).is_some());
+        assert!(Form::parse(&b"a&".repeat(MAX_PAIRS + 1)).is_none());
     }
 }

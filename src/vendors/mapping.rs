@@ -1,161 +1,198 @@
-//! The generic mapping: JSON Pointers from `sluice.toml` pick an event's fields out of a payload.
+//! The generic payload: JSON whose meaning the configuration tells.
 
-use chrono::DateTime;
+use std::collections::BTreeMap;
+
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::{Callback, Unreadable};
+use super::{Callback, Unreadable, digest, json};
 use crate::{
     clock::Timestamp,
     config::Mapping,
     event::{Event, EventType},
 };
 
-/// The header that names an event where the mapping says nothing else. Its `svix-` twin counts as the same.
-const WEBHOOK_ID: &str = "webhook-id";
-
-/// Reads payloads by a mapping.
+/// Reads payloads as one [`Mapping`] tells. Without one every payload is unreadable (and so parked).
 #[derive(Debug)]
-pub(super) struct Mapper {
-    mapping: Mapping,
+pub(super) struct Reader {
+    vendor: String,
+    plan: Option<Plan>,
     headers: Vec<HeaderName>,
 }
 
-impl Mapper {
-    pub fn new(mapping: Mapping) -> Self {
-        let paths = [&mapping.event_id, &mapping.occurred_at, &mapping.recipient, &mapping.sender];
-        let paths = paths.into_iter().chain([&mapping.reason_code, &mapping.reason]).flatten();
-        let paths = paths.chain([&mapping.message_id, &mapping.status]);
-        let named = paths.filter_map(|path| path.strip_prefix("header:"));
-        let mut headers: Vec<HeaderName> = named.filter_map(|name| HeaderName::try_from(name).ok()).collect();
-        headers.extend([HeaderName::from_static(WEBHOOK_ID), HeaderName::from_static("svix-id")]);
-        headers.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
-        headers.dedup();
-        Self { mapping, headers }
+/// A mapping, ready for use.
+#[derive(Debug)]
+struct Plan {
+    each: Option<String>,
+    message_id: Source,
+    event_id: Source,
+    status: Source,
+    occurred_at: Option<Source>,
+    recipient: Option<Source>,
+    sender: Option<Source>,
+    reason_code: Option<Source>,
+    reason: Option<Source>,
+    statuses: BTreeMap<String, EventType>,
+}
+
+/// Where a field is found.
+#[derive(Debug, Clone)]
+enum Source {
+    /// A JSON Pointer.
+    Pointer(String),
+    /// A header; the second name is asked where the first is absent.
+    Header(HeaderName, Option<HeaderName>),
+    /// The configuration names a header that cannot exist.
+    Nowhere,
+}
+
+impl Source {
+    fn parse(text: &str) -> Self {
+        let Some(name) = text.strip_prefix("header:") else { return Source::Pointer(text.to_owned()) };
+        let Ok(name) = HeaderName::from_bytes(name.trim().as_bytes()) else { return Source::Nowhere };
+        match name.as_str() {
+            // Two names of one header. The order is the verifier's, so that the id that is read is the one signed.
+            "webhook-id" | "svix-id" => {
+                Source::Header(HeaderName::from_static("webhook-id"), Some(HeaderName::from_static("svix-id")))
+            }
+            _ => Source::Header(name, None),
+        }
     }
 
+    fn header_names(&self) -> impl Iterator<Item = &HeaderName> {
+        let (first, second) = match self {
+            Source::Header(first, second) => (Some(first), second.as_ref()),
+            Source::Pointer(_) | Source::Nowhere => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+
+    fn in_headers<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let value = self.header_names().find_map(|name| headers.get(name))?;
+        value.to_str().ok().filter(|text| !text.is_empty())
+    }
+
+    fn text(&self, element: &Value, headers: &HeaderMap) -> Option<String> {
+        match self {
+            Source::Pointer(pointer) => element.pointer(pointer).and_then(json::text),
+            Source::Header(..) | Source::Nowhere => self.in_headers(headers).map(str::to_owned),
+        }
+    }
+
+    fn time(&self, element: &Value, headers: &HeaderMap) -> Option<Timestamp> {
+        match self {
+            Source::Pointer(pointer) => element.pointer(pointer).and_then(json::time),
+            Source::Header(..) | Source::Nowhere => self.in_headers(headers).and_then(json::time_of_text),
+        }
+    }
+}
+
+impl Reader {
+    pub fn new(vendor: &str, mapping: Option<&Mapping>) -> Self {
+        let plan = mapping.map(|mapping| {
+            let optional = |source: &Option<String>| source.as_deref().map(Source::parse);
+            Plan {
+                each: mapping.each.clone(),
+                message_id: Source::parse(&mapping.message_id),
+                event_id: Source::parse(mapping.event_id.as_deref().unwrap_or("header:webhook-id")),
+                status: Source::parse(&mapping.status),
+                occurred_at: optional(&mapping.occurred_at),
+                recipient: optional(&mapping.recipient),
+                sender: optional(&mapping.sender),
+                reason_code: optional(&mapping.reason_code),
+                reason: optional(&mapping.reason),
+                statuses: mapping.statuses.clone(),
+            }
+        });
+        let mut headers: Vec<HeaderName> = plan.iter().flat_map(Plan::header_names).cloned().collect();
+        headers.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        headers.dedup();
+        Self { vendor: vendor.to_owned(), plan, headers }
+    }
+
+    /// The headers that the mapping reads.
     pub fn headers(&self) -> &[HeaderName] {
         &self.headers
     }
 
-    pub fn events(&self, provider: &str, callback: &Callback) -> Result<Vec<Event>, Unreadable> {
-        let body: Value = serde_json::from_slice(&callback.body)
-            .map_err(|error| Unreadable(format!("the body is no JSON: {error}")))?;
-        let Some(each) = &self.mapping.each else {
-            return Ok(vec![self.event(provider, callback, &body, None)]);
+    /// The id of the callback, where the mapping takes event ids from a header.
+    pub fn header_event_id<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        self.plan.as_ref()?.event_id.in_headers(headers)
+    }
+
+    /// The events of a callback.
+    ///
+    /// # Errors
+    /// The body is not JSON, or has no array where `each` says so.
+    pub fn events(&self, callback: &Callback) -> Result<Vec<Event>, Unreadable> {
+        let plan = self.plan.as_ref().ok_or_else(|| Unreadable("the vendor has no mapping".into()))?;
+        let body: Value = serde_json::from_slice(&callback.body).map_err(|error| json::unreadable("JSON", &error))?;
+        let mut digest = Fallback { callback, digest: None };
+        let Some(each) = &plan.each else {
+            return Ok(vec![self.event(plan, &body, None, callback, &mut digest)]);
         };
         match body.pointer(each) {
-            Some(Value::Array(elements)) => {
-                let event = |(index, element)| self.event(provider, callback, element, Some(index));
-                Ok(elements.iter().enumerate().map(event).collect())
-            }
-            _ => Err(Unreadable(format!("there is no array at {each:?}"))),
+            Some(Value::Array(elements)) => Ok(elements
+                .iter()
+                .enumerate()
+                .map(|(index, element)| self.event(plan, element, Some(index), callback, &mut digest))
+                .collect()),
+            _ => Err(Unreadable(format!("the body has no array at \"{each}\""))),
         }
     }
 
-    fn event(&self, provider: &str, callback: &Callback, element: &Value, index: Option<usize>) -> Event {
-        let mapping = &self.mapping;
-        let find = |path: &Option<String>| path.as_deref().and_then(|path| find(path, element, &callback.headers));
-        let status = find_text(&mapping.status, element, &callback.headers).unwrap_or_default();
-        let event_type = mapping.statuses.get(&status).copied().unwrap_or(EventType::Unknown);
-        let digest = || digest(&[element.to_string().as_bytes(), &index.unwrap_or(0).to_be_bytes()]);
-        let message_id = find_text(&mapping.message_id, element, &callback.headers);
-        let event_id = match &mapping.event_id {
-            Some(path) => find_text(path, element, &callback.headers).or_else(|| webhook_id(path, &callback.headers)),
-            None => webhook_id("header:webhook-id", &callback.headers),
+    fn event(
+        &self,
+        plan: &Plan,
+        element: &Value,
+        index: Option<usize>,
+        callback: &Callback,
+        fallback: &mut Fallback<'_>,
+    ) -> Event {
+        let vendor = &self.vendor;
+        let text = |source: &Source| source.text(element, &callback.headers);
+        let optional = |source: &Option<Source>| source.as_ref().and_then(text);
+
+        let event_id = match (text(&plan.event_id), &plan.event_id, index) {
+            // A header names the whole callback, not one of its elements.
+            (Some(id), Source::Header(..), Some(index)) => format!("{id}:{index}"),
+            (Some(id), ..) => id,
+            (None, _, index) => fallback.id(index),
         };
-        // A header names the whole callback: elements of one callback are told apart by their place in it.
-        let by_header = mapping.event_id.as_deref().is_none_or(|path| path.starts_with("header:"));
-        let event_id = match (event_id, index) {
-            (Some(id), Some(index)) if by_header => format!("{id}:{index}"),
-            (Some(id), _) => id,
-            (None, _) => digest(),
-        };
-        let message_id = message_id.unwrap_or_else(|| event_id.clone());
-        let key = format!("{provider}:{event_id}");
-        let mut event = Event::new(event_type, callback.channel, provider, &message_id, key);
-        event.provider_status = status;
-        event.occurred_at = find(&mapping.occurred_at).as_ref().and_then(time_of);
-        let text = |path| find(path).as_ref().and_then(text_of);
-        event.recipient = text(&mapping.recipient);
-        event.sender = text(&mapping.sender);
-        event.reason_code = text(&mapping.reason_code);
-        event.reason = text(&mapping.reason);
-        event
-    }
-}
-
-fn find(path: &str, element: &Value, headers: &HeaderMap) -> Option<Value> {
-    match path.strip_prefix("header:") {
-        Some(name) => headers.get(name).and_then(|value| value.to_str().ok()).map(|text| Value::String(text.into())),
-        None => element.pointer(path).cloned(),
-    }
-}
-
-fn find_text(path: &str, element: &Value, headers: &HeaderMap) -> Option<String> {
-    find(path, element, headers).as_ref().and_then(text_of)
-}
-
-/// The webhook id under either of its two names, where `path` asks for it.
-fn webhook_id(path: &str, headers: &HeaderMap) -> Option<String> {
-    let asked = path.strip_prefix("header:").is_some_and(|name| name.eq_ignore_ascii_case(WEBHOOK_ID));
-    let id = headers.get(WEBHOOK_ID).or_else(|| headers.get("svix-id")).filter(|_| asked)?;
-    id.to_str().ok().filter(|id| !id.is_empty()).map(str::to_owned)
-}
-
-/// A scalar as text, unless it is empty.
-pub(super) fn text_of(value: &Value) -> Option<String> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Bool(flag) => flag.to_string(),
-        Value::Null | Value::Array(_) | Value::Object(_) => return None,
-    };
-    (!text.is_empty()).then_some(text)
-}
-
-/// RFC 3339 text, or seconds or milliseconds since 1970 as a number or its text.
-fn time_of(value: &Value) -> Option<Timestamp> {
-    let text = text_of(value)?;
-    if let Ok(time) = DateTime::parse_from_rfc3339(&text) {
-        return Some(time.to_utc());
-    }
-    // As seconds this is the year 5138; as milliseconds 1973.
-    const MILLISECONDS_FROM: f64 = 1e11;
-    let number: f64 = text.parse().ok()?;
-    let millis = if number.abs() < MILLISECONDS_FROM { number * 1_000.0 } else { number };
-    (millis.abs() < 1e15).then(|| DateTime::from_timestamp_millis(millis.round() as i64)).flatten()
-}
-
-/// A key for what has none: equal bytes give equal keys.
-pub(super) fn digest(pieces: &[&[u8]]) -> String {
-    let mut digest = Sha256::new();
-    for piece in pieces {
-        digest.update((piece.len() as u64).to_be_bytes());
-        digest.update(piece);
-    }
-    format!("sha256-{}", hex::encode(digest.finalize()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_in_every_usual_form() {
-        let expected: Option<Timestamp> = "2026-11-20T18:39:58.120Z".parse().ok();
-        for value in [
-            Value::from("2026-11-20T18:39:58.120Z"),
-            Value::from("2026-11-20T19:39:58.12+01:00"),
-            Value::from(1_795_199_998_120_u64),
-            Value::from(1_795_199_998.12),
-            Value::from("1795199998.12"),
-        ] {
-            assert_eq!(time_of(&value), expected, "{value}");
+        let message_id = text(&plan.message_id).unwrap_or_else(|| fallback.id(index));
+        let status = text(&plan.status).unwrap_or_default();
+        let event_type = plan.statuses.get(&status).copied().unwrap_or(EventType::Unknown);
+        Event {
+            occurred_at: plan.occurred_at.as_ref().and_then(|source| source.time(element, &callback.headers)),
+            provider_status: status,
+            recipient: optional(&plan.recipient),
+            sender: optional(&plan.sender),
+            reason_code: optional(&plan.reason_code),
+            reason: optional(&plan.reason),
+            ..Event::new(event_type, callback.channel, vendor, &message_id, format!("{vendor}:{event_id}"))
         }
-        for value in [Value::from("yesterday"), Value::from(1e300), Value::Null, Value::from("NaN"), Value::from("")] {
-            assert_eq!(time_of(&value), None, "{value}");
-        }
+    }
+}
+
+impl Plan {
+    fn header_names(&self) -> impl Iterator<Item = &HeaderName> {
+        let optional = [&self.occurred_at, &self.recipient, &self.sender, &self.reason_code, &self.reason];
+        [&self.message_id, &self.event_id, &self.status]
+            .into_iter()
+            .chain(optional.into_iter().flatten())
+            .flat_map(Source::header_names)
+    }
+}
+
+/// Ids for elements without one: a digest of the whole callback, taken once, and the element's place in it.
+struct Fallback<'a> {
+    callback: &'a Callback,
+    digest: Option<String>,
+}
+
+impl Fallback<'_> {
+    fn id(&mut self, index: Option<usize>) -> String {
+        let digest = self.digest.get_or_insert_with(|| digest::of_callback(self.callback));
+        index.map_or_else(|| digest.clone(), |index| format!("{digest}:{index}"))
     }
 }

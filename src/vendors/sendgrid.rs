@@ -1,11 +1,16 @@
-//! SendGrid: the signed event webhook (batches of e-mail events), and Inbound Parse posts without attachments.
+//! SendGrid: e-mail events in batches, and inbound mail. [`payload`] reads the events, [`inbound`] the mail.
 //!
-//! The signature covers the timestamp header and the raw body, down to its final CRLF. SendGrid repeats a callback for
-//! 24 hours under its first signature, so that no age limit applies unless one is configured.
+//! Signed with ECDSA P-256 over SHA-256 of the timestamp's text directly followed by the raw body (its final CRLF
+//! included): <https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features>.
+//! Since nothing separates the two, a digit may move from the timestamp to the head of the body under the same
+//! signature; such a body is no JSON. (r, n-s) is as valid as (r, s), so no signature ever names a request.
 
+mod inbound;
 mod payload;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
 use p256::{
     ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier},
     pkcs8::DecodePublicKey,
@@ -14,55 +19,86 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Callback, Identity, Refusal, Request, Unreadable, Vendor,
-    keys::{Keys, header},
+    keyring::{self, Keyring},
 };
-use crate::{clock::Timestamp, config::VendorConfig, event::Event};
+use crate::{
+    clock::Timestamp,
+    config::{Answer, VendorConfig},
+    event::Event,
+};
 
 const SIGNATURE: &str = "x-twilio-email-event-webhook-signature";
 const TIMESTAMP: &str = "x-twilio-email-event-webhook-timestamp";
 
-/// The vendor.
 #[derive(Debug)]
 pub(super) struct SendGrid {
     name: String,
-    keys: Keys<VerifyingKey>,
-    tolerance: Option<std::time::Duration>,
+    keys: Keyring<VerifyingKey>,
+    /// Off unless configured: SendGrid retries for 24 hours with the first signature.
+    tolerance: Option<Duration>,
+    answer: Option<Answer>,
 }
 
 impl SendGrid {
     pub fn new(name: &str, config: &VendorConfig) -> Self {
-        let keys = Keys::load(&config.secrets, |secret| {
-            let der = BASE64_STANDARD.decode(secret).map_err(|_| "the verification key is no base64")?;
-            VerifyingKey::from_public_key_der(&der).map_err(|_| "the verification key is no P-256 public key")
-        });
-        Self { name: name.to_owned(), keys, tolerance: config.tolerance }
+        Self {
+            name: name.to_owned(),
+            keys: Keyring::load(name, &config.secrets, load),
+            tolerance: config.tolerance,
+            answer: config.answer.clone(),
+        }
     }
+
+    fn check(&self, request: &Request<'_>, now: Timestamp) -> Result<(), Refusal> {
+        let signature = keyring::header(request.headers, SIGNATURE)?;
+        let timestamp = keyring::header(request.headers, TIMESTAMP)?;
+        if let Some(tolerance) = self.tolerance {
+            let signed = keyring::seconds(timestamp).ok_or(Refusal::Malformed(TIMESTAMP))?;
+            keyring::fresh(signed, now, tolerance)?;
+        }
+        let signature = STANDARD
+            .decode(signature)
+            .ok()
+            .and_then(|der| Signature::from_der(&der).ok())
+            .ok_or(Refusal::Malformed(SIGNATURE))?;
+        let digest = Sha256::new().chain_update(timestamp).chain_update(request.body).finalize();
+        if self.keys.iter().any(|key| key.verify_prehash(&digest, &signature).is_ok()) {
+            Ok(())
+        } else {
+            Err(Refusal::Mismatch)
+        }
+    }
+}
+
+/// The key as the console shows it: base64 of a DER public key. PEM armour and line ends do no harm.
+fn load(text: &str) -> Result<VerifyingKey, &'static str> {
+    let base64: String = text
+        .lines()
+        .filter(|line| !line.starts_with("-----"))
+        .flat_map(|line| line.chars().filter(|character| !character.is_whitespace()))
+        .collect();
+    let der = STANDARD.decode(base64).map_err(|_| "is not base64")?;
+    VerifyingKey::from_public_key_der(&der).map_err(|_| "is not the DER of a P-256 public key")
 }
 
 impl Vendor for SendGrid {
     fn verify(&self, request: &Request<'_>, now: Timestamp) -> Result<(), Refusal> {
-        let signature = header(request.headers, SIGNATURE)?;
-        let timestamp = header(request.headers, TIMESTAMP)?;
-        let signature = BASE64_STANDARD.decode(signature).map_err(|_| Refusal::Malformed(SIGNATURE))?;
-        let signature = Signature::from_der(&signature).map_err(|_| Refusal::Malformed(SIGNATURE))?;
-        let digest = Sha256::new().chain_update(timestamp.as_bytes()).chain_update(request.body).finalize();
-        self.keys.any(|key| key.verify_prehash(&digest, &signature).is_ok())?;
-        if let Some(tolerance) = self.tolerance {
-            let signed: i64 = timestamp.parse().map_err(|_| Refusal::Malformed(TIMESTAMP))?;
-            let age = now.timestamp().saturating_sub(signed);
-            if age.unsigned_abs() > tolerance.as_secs() {
-                return Err(Refusal::Stale(age));
-            }
-        }
-        Ok(())
+        keyring::or_no_key(self.check(request, now), self.keys.unusable())
     }
 
-    /// A batch is about many messages: ingest takes a digest of the whole request, which repeats are equal in.
+    /// A batch has many ids and none of its own.
     fn identify(&self, _request: &Request<'_>) -> Identity {
         Identity::default()
     }
 
     fn normalise(&self, callback: &Callback) -> Result<Vec<Event>, Unreadable> {
-        payload::normalise(&self.name, callback)
+        match inbound::Form::of(callback)? {
+            Some(mail) => Ok(vec![mail.event(&self.name, callback)]),
+            None => payload::events(&self.name, callback),
+        }
+    }
+
+    fn answer(&self) -> Option<Answer> {
+        self.answer.clone()
     }
 }

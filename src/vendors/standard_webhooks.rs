@@ -1,132 +1,183 @@
-//! Standard Webhooks 1.0.0: `webhook-id`, `webhook-timestamp` and `webhook-signature` over `id.timestamp.body`.
+//! Standard Webhooks 1.0.0 (<https://www.standardwebhooks.com>): `id.timestamp.body`, signed with HMAC-SHA256 (`v1`)
+//! or Ed25519 (`v1a`). Svix and its customers send the same under `svix-*` header names.
 //!
-//! `v1` is HMAC-SHA256 under the bytes after `whsec_`, `v1a` is Ed25519 under the public key after `whpk_`. The header
-//! lists several signatures during a sender's rotation; versions that are not known are skipped. The `svix-` names are
-//! the same scheme.
+//! The scheme tells who signed; what the payload means is the configuration's [`mapping`](super::mapping).
 
 use std::time::Duration;
 
 use base64::{
-    Engine,
-    alphabet::STANDARD,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
 use ed25519_dalek::{Signature, VerifyingKey};
 use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderMap;
+use p256::ecdsa::signature::MultipartVerifier;
 use sha2::Sha256;
 
 use super::{
-    Refusal, Request,
-    keys::{Keys, header},
+    Callback, Identity, Refusal, Request, Unreadable, Vendor,
+    keyring::{self, Keyring},
+    mapping::Reader,
 };
-use crate::{clock::Timestamp, config::VendorConfig};
+use crate::{
+    clock::Timestamp,
+    config::{Answer, VendorConfig},
+    event::Event,
+};
 
-/// The specification's own tolerance, both ways.
+/// The specification's own.
 const TOLERANCE: Duration = Duration::from_secs(300);
+/// Rotation needs two; verifying is slow enough that a list as long as a header may be is a burden.
+const MAX_ASYMMETRIC: usize = 8;
 
-const HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
-const SVIX_HEADERS: [&str; 3] = ["svix-id", "svix-timestamp", "svix-signature"];
-
-/// Base64 whose padding may be missing, as some secrets are handed out.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
+/// Secrets are written with and without padding, and the libraries do not mind what the last bits hold.
+const SECRET: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Knows every live key.
 #[derive(Debug)]
-pub(super) struct Verifier {
-    keys: Keys<Key>,
+pub(super) struct StandardWebhooks {
+    name: String,
+    keys: Keyring<Key>,
     tolerance: Duration,
+    answer: Option<Answer>,
+    reader: Reader,
 }
 
-#[derive(Clone)]
 enum Key {
-    Symmetric(Box<Hmac<Sha256>>),
-    Public(Box<VerifyingKey>),
-}
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Key(..)")
-    }
+    /// `whsec_...`, ready to be cloned.
+    Symmetric(Hmac<Sha256>),
+    /// `whpk_...`
+    Asymmetric(VerifyingKey),
 }
 
 impl Key {
-    fn load(secret: &str) -> Result<Self, &'static str> {
-        if let Some(encoded) = secret.strip_prefix("whpk_") {
-            let bytes = LENIENT.decode(encoded).map_err(|_| "the public key is no base64")?;
-            let bytes: [u8; 32] = bytes.try_into().map_err(|_| "the public key has not 32 bytes")?;
-            let key = VerifyingKey::from_bytes(&bytes).map_err(|_| "the public key is no point on the curve")?;
-            return Ok(Key::Public(Box::new(key)));
+    fn load(text: &str) -> Result<Self, &'static str> {
+        if let Some(key) = text.strip_prefix("whpk_") {
+            let bytes: [u8; 32] = SECRET
+                .decode(key)
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok())
+                .ok_or("is not base64 of 32 bytes after whpk_")?;
+            let key = VerifyingKey::from_bytes(&bytes).map_err(|_| "is not an Ed25519 public key")?;
+            // For such a key there are signatures that fit any message.
+            return if key.is_weak() { Err("is a weak Ed25519 key") } else { Ok(Key::Asymmetric(key)) };
         }
-        let encoded = secret.strip_prefix("whsec_").unwrap_or(secret);
-        let bytes = LENIENT.decode(encoded).map_err(|_| "the secret is no base64")?;
+        if text.starts_with("whsk_") {
+            return Err("is a private key: the public one (whpk_...) belongs here");
+        }
+        let bytes = SECRET.decode(text.strip_prefix("whsec_").unwrap_or(text)).map_err(|_| "is not base64")?;
         if bytes.is_empty() {
-            return Err("the secret is empty");
+            return Err("holds no key after whsec_");
         }
-        Ok(Key::Symmetric(Box::new(Hmac::new_from_slice(&bytes).expect("HMAC takes keys of any length"))))
+        Ok(Key::Symmetric(Hmac::new_from_slice(&bytes).expect("HMAC takes keys of any length")))
+    }
+}
+
+/// The scheme's headers under one of their two spellings.
+#[derive(Clone, Copy)]
+struct Names {
+    id: &'static str,
+    timestamp: &'static str,
+    signature: &'static str,
+}
+
+const WEBHOOK: Names = Names { id: "webhook-id", timestamp: "webhook-timestamp", signature: "webhook-signature" };
+const SVIX: Names = Names { id: "svix-id", timestamp: "svix-timestamp", signature: "svix-signature" };
+
+impl Names {
+    /// The spelling that counts. `webhook-id` decides alone, here and wherever the id is read, so that nobody can have
+    /// one id verified and another one used.
+    fn of(headers: &HeaderMap) -> Self {
+        if !headers.contains_key(WEBHOOK.id) && headers.contains_key(SVIX.id) { SVIX } else { WEBHOOK }
+    }
+}
+
+impl StandardWebhooks {
+    pub fn new(name: &str, config: &VendorConfig) -> Self {
+        Self {
+            name: name.to_owned(),
+            keys: Keyring::load(name, &config.secrets, Key::load),
+            tolerance: config.tolerance.unwrap_or(TOLERANCE),
+            answer: config.answer.clone(),
+            reader: Reader::new(name, config.mapping.as_ref()),
+        }
     }
 
-    /// Whether this key made one of the listed signatures.
-    fn signed(&self, listed: &str, signed: &[&[u8]]) -> bool {
-        let version = match self {
-            Key::Symmetric(_) => "v1",
-            Key::Public(_) => "v1a",
+    fn check(&self, request: &Request<'_>, now: Timestamp) -> Result<(), Refusal> {
+        let names = Names::of(request.headers);
+        let id = keyring::header(request.headers, names.id)?;
+        let timestamp = keyring::header(request.headers, names.timestamp)?;
+        let signatures = keyring::header(request.headers, names.signature)?;
+        let signed = keyring::seconds(timestamp).ok_or(Refusal::Malformed(names.timestamp))?;
+        keyring::fresh(signed, now, self.tolerance)?;
+
+        let message = [id.as_bytes(), b".", timestamp.as_bytes(), b".", request.body];
+        let of_version = |version: &'static str| {
+            signatures.split(' ').filter_map(move |signature| signature.strip_prefix(version)?.strip_prefix(','))
         };
-        let mut signatures = listed
-            .split(' ')
-            .filter_map(|entry| entry.split_once(','))
-            .filter(|(label, _)| *label == version)
-            .filter_map(|(_, encoded)| LENIENT.decode(encoded).ok());
-        match self {
-            Key::Symmetric(keyed) => signatures.any(|signature| {
-                let mut mac = Hmac::clone(keyed);
-                signed.iter().for_each(|piece| mac.update(piece));
-                mac.verify_slice(&signature).is_ok()
-            }),
-            Key::Public(key) => {
-                let message = signed.concat();
-                signatures.any(|signature| {
-                    Signature::from_slice(&signature)
-                        .is_ok_and(|signature| key.verify_strict(&message, &signature).is_ok())
-                })
+        for key in self.keys.iter() {
+            let signed = match key {
+                Key::Symmetric(state) => {
+                    let mut given = of_version("v1").peekable();
+                    given.peek().is_some() && {
+                        let expected = symmetric(state, &message);
+                        given.any(|given| keyring::same(&expected, given.as_bytes()))
+                    }
+                }
+                Key::Asymmetric(key) => of_version("v1a").take(MAX_ASYMMETRIC).any(|given| {
+                    STANDARD
+                        .decode(given)
+                        .ok()
+                        .and_then(|bytes| Signature::from_slice(&bytes).ok())
+                        .is_some_and(|signature| key.multipart_verify(&message, &signature).is_ok())
+                }),
+            };
+            if signed {
+                return Ok(());
             }
         }
-    }
-}
-
-impl Verifier {
-    pub fn new(config: &VendorConfig) -> Self {
-        Self { keys: Keys::load(&config.secrets, Key::load), tolerance: config.tolerance.unwrap_or(TOLERANCE) }
-    }
-
-    pub fn verify(&self, request: &Request<'_>, now: Timestamp) -> Result<(), Refusal> {
-        let [id_name, timestamp_name, signature_name] = names(request);
-        let id = header(request.headers, id_name)?;
-        let timestamp = header(request.headers, timestamp_name)?;
-        let signatures = header(request.headers, signature_name)?;
-        let seconds: i64 = timestamp.parse().map_err(|_| Refusal::Malformed(timestamp_name))?;
-        let away = now.timestamp().saturating_sub(seconds);
-        if away.unsigned_abs() > self.tolerance.as_secs() {
-            return Err(Refusal::Stale(away));
+        if of_version("v1").chain(of_version("v1a")).next().is_none() {
+            return Err(Refusal::Unknown("the version of every signature"));
         }
-        let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", request.body];
-        self.keys.any(|key| key.signed(signatures, &signed))
+        Err(Refusal::Mismatch)
     }
 }
 
-/// The id that stays the same over the sender's retries.
-pub(super) fn webhook_id<'a>(request: &Request<'a>) -> Option<&'a str> {
-    header(request.headers, names(request)[0]).ok()
+/// The signature in base64, as the header has it.
+fn symmetric(state: &Hmac<Sha256>, message: &[&[u8]]) -> [u8; 44] {
+    let mut mac = state.clone();
+    for part in message {
+        mac.update(part);
+    }
+    let mut text = [0; 44];
+    STANDARD.encode_slice(mac.finalize().into_bytes(), &mut text).expect("32 bytes are 44 characters");
+    text
 }
 
-fn names(request: &Request<'_>) -> [&'static str; 3] {
-    if request.headers.contains_key(HEADERS[2]) || !request.headers.contains_key(SVIX_HEADERS[2]) {
-        HEADERS
-    } else {
-        SVIX_HEADERS
+impl Vendor for StandardWebhooks {
+    fn verify(&self, request: &Request<'_>, now: Timestamp) -> Result<(), Refusal> {
+        keyring::or_no_key(self.check(request, now), self.keys.unusable())
+    }
+
+    fn identify(&self, request: &Request<'_>) -> Identity {
+        let id = keyring::header(request.headers, Names::of(request.headers).id).ok();
+        Identity { subject: None, dedupe_key: id.map(|id| format!("{}:{id}", self.name)) }
+    }
+
+    fn kept_headers(&self) -> &[http::HeaderName] {
+        self.reader.headers()
+    }
+
+    fn normalise(&self, callback: &Callback) -> Result<Vec<Event>, Unreadable> {
+        self.reader.events(callback)
+    }
+
+    fn answer(&self) -> Option<Answer> {
+        self.answer.clone()
     }
 }

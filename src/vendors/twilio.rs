@@ -1,78 +1,93 @@
-//! Twilio: SMS status, inbound messages, voice status, answering machine detection, recordings.
+//! Twilio: SMS, WhatsApp and voice. [`signature`] says who sent a callback, [`payload`] what it says.
 //!
-//! Forms as a rule, parameters in the query for GET. The signature covers the URL that Twilio was given, so the public
-//! URL must be configured as it was. Twilio signs no time: replays are caught by deduplication.
+//! Twilio signs neither time nor nonce: a replay is a matter for deduplication. Parameters come as a form, or in the
+//! query of a request without a body, or as JSON; [`Content`] decides which, in the same way for both halves, so that
+//! only what was signed is ever read.
 
 mod payload;
 mod signature;
 
-use super::{Callback, Identity, Refusal, Request, Unreadable, Vendor, form};
+use http::header::CONTENT_TYPE;
+
+use super::{Callback, Identity, Refusal, Request, Unreadable, Vendor, keyring};
 use crate::{
     clock::Timestamp,
     config::{Answer, VendorConfig},
     event::Event,
 };
 
-/// The vendor.
 #[derive(Debug)]
 pub(super) struct Twilio {
     name: String,
-    verifier: signature::Verifier,
+    keys: signature::Keys,
+    answer: Answer,
 }
 
 impl Twilio {
     pub fn new(name: &str, config: &VendorConfig) -> Self {
-        Self { name: name.to_owned(), verifier: signature::Verifier::new(config) }
+        // An inbound message is answered with what to do: an empty document says "nothing". An empty body would be
+        // logged as an error in the customer's console.
+        let empty = || Answer {
+            content_type: "text/xml".into(),
+            body: r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#.into(),
+        };
+        Self {
+            name: name.to_owned(),
+            keys: signature::Keys::load(name, config),
+            answer: config.answer.clone().unwrap_or_else(empty),
+        }
     }
 }
 
 impl Vendor for Twilio {
     fn verify(&self, request: &Request<'_>, _now: Timestamp) -> Result<(), Refusal> {
-        self.verifier.verify(request)
+        keyring::or_no_key(self.keys.check(request), self.keys.unusable())
     }
 
     fn identify(&self, request: &Request<'_>) -> Identity {
-        let encoded = match request.body {
-            [] => request.url.split_once('?').map_or(&[][..], |(_, query)| query.as_bytes()),
-            body => body,
-        };
-        let mut found = [const { None }; 5];
-        const NAMES: [&[u8]; 5] = [b"MessageSid", b"MessageStatus", b"SmsStatus", b"CallSid", b"CallStatus"];
-        let mut sequence = None;
-        for (name, value) in form::pairs(encoded) {
-            if value.is_empty() {
-                continue;
-            }
-            if let Some(index) = NAMES.iter().position(|known| *known == name.as_ref()) {
-                found[index].get_or_insert(value);
-            } else if name.as_ref() == b"SequenceNumber" {
-                sequence.get_or_insert(value);
-            }
+        let content_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        match Content::of(content_type, request.body) {
+            Content::Form => payload::identify(&self.name, request.body),
+            Content::Nothing => payload::identify(&self.name, query(request.url).as_bytes()),
+            Content::Other => Identity::default(),
         }
-        let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
-        let [message, message_status, sms_status, call, call_status] = found;
-        if let Some(sid) = message.and_then(|sid| text(&sid)) {
-            let status = message_status.or(sms_status).and_then(|status| text(&status));
-            let dedupe_key = status.map(|status| format!("{}:{sid}:{status}", self.name));
-            return Identity { subject: Some(sid), dedupe_key };
-        }
-        let Some(sid) = call.and_then(|sid| text(&sid)) else { return Identity::default() };
-        let status = call_status.and_then(|status| text(&status));
-        let sequence = sequence.and_then(|sequence| text(&sequence));
-        let dedupe_key =
-            status.zip(sequence).map(|(status, sequence)| format!("{}:{sid}:{sequence}:{status}", self.name));
-        Identity { subject: Some(sid), dedupe_key }
     }
 
     fn normalise(&self, callback: &Callback) -> Result<Vec<Event>, Unreadable> {
-        payload::normalise(&self.name, callback)
+        payload::events(&self.name, callback)
     }
 
-    /// Inbound callbacks are answered with instructions; an empty document means none.
     fn answer(&self) -> Option<Answer> {
-        Some(Answer {
-            content_type: "text/xml".into(),
-            body: r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#.into(),
-        })
+        Some(self.answer.clone())
     }
+}
+
+/// Where the parameters of a callback are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// In the body, as a form.
+    Form,
+    /// In the query: there is no body.
+    Nothing,
+    /// In the body, which is JSON or something unforeseen.
+    Other,
+}
+
+impl Content {
+    fn of(content_type: Option<&str>, body: &[u8]) -> Self {
+        let form = content_type
+            .and_then(|text| text.split(';').next())
+            .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+        match (body.is_empty(), form) {
+            (true, _) => Content::Nothing,
+            (false, true) => Content::Form,
+            (false, false) => Content::Other,
+        }
+    }
+}
+
+/// The query of a URL, without `?`.
+fn query(url: &str) -> &str {
+    let url = url.split('#').next().unwrap_or_default();
+    url.split_once('?').map_or("", |(_, query)| query)
 }

@@ -1,191 +1,256 @@
-//! `X-Twilio-Signature`: base64 of an HMAC over the URL and, for a form, its sorted parameters.
+//! `X-Twilio-Signature`: base64 of an HMAC over the URL and the sorted parameters.
+//! <https://www.twilio.com/docs/usage/webhooks/webhooks-security> and
+//! <https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys>
 //!
-//! Rules (Twilio's SDKs, and docs "Webhooks security"): for each name in order, for each distinct value in order, name
-//! and value without separators; a body that is no form is covered by the query parameter `bodySHA256`; a URL is tried
-//! without a port and with its own or, if it has none, the default one. With a SharedKey (docs "Webhook shared keys")
-//! the header `X-Twilio-Webhooks-Signature-Settings` names key and algorithm, and nothing else is tried.
+//! The URL counts exactly as it was sent. Twilio's Node library also tries normalised forms; its Python library does
+//! not, and neither does this: each form tried is one more text that a signature may be found for.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
-use http::header::CONTENT_TYPE;
+use http::{HeaderMap, header::CONTENT_TYPE};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
+use super::{Content, query};
 use crate::{
-    config::{MissingSecret, Secret, VendorConfig},
+    config::VendorConfig,
     vendors::{
-        Refusal, Request, form,
-        keys::{Keys, header},
+        Refusal, Request,
+        form::{self, Form},
+        keyring::{self, Keyring},
     },
 };
 
 const SIGNATURE: &str = "x-twilio-signature";
 const SETTINGS: &str = "x-twilio-webhooks-signature-settings";
 
-/// Knows every live secret.
-#[derive(Debug)]
-pub(super) struct Verifier {
-    auth_tokens: Keys<Key>,
-    shared_keys: BTreeMap<String, Keys<Key>>,
+/// Auth tokens sign with SHA-1 and without a settings header; a SharedKey is named by one, with its algorithm.
+pub(super) struct Keys {
+    tokens: Keyring<Hmac<Sha1>>,
+    shared: BTreeMap<String, SharedKey>,
+    unusable: Option<String>,
 }
 
-/// A secret, ready for both algorithms.
-#[derive(Clone)]
-struct Key {
+struct SharedKey {
     sha1: Hmac<Sha1>,
     sha256: Hmac<Sha256>,
 }
 
-impl std::fmt::Debug for Key {
+impl std::fmt::Debug for Keys {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Key(..)")
+        write!(formatter, "Keys({:?}, {} shared, problem: {:?})", self.tokens, self.shared.len(), self.unusable)
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+impl Keys {
+    pub fn load(vendor: &str, config: &VendorConfig) -> Self {
+        let tokens = Keyring::load(vendor, &config.secrets, |text| Ok(state(text)));
+        // No auth token at all is an account that signs with SharedKeys only.
+        let optional = config.secrets.is_empty() && !config.shared_keys.is_empty();
+        let mut unusable = tokens.unusable().filter(|_| !optional).map(str::to_owned);
+        let mut shared = BTreeMap::new();
+        for (id, secret) in &config.shared_keys {
+            let place = format!("vendors.{vendor}.shared_keys.{id}");
+            match keyring::load_one(&place, secret, |text| Ok(SharedKey { sha1: state(text), sha256: state(text) })) {
+                Ok(key) => _ = shared.insert(id.clone(), key),
+                Err(problem) => _ = unusable.get_or_insert(problem),
+            }
+        }
+        Self { tokens, shared, unusable }
+    }
+
+    pub fn unusable(&self) -> Option<&str> {
+        self.unusable.as_deref()
+    }
+
+    /// Whether a live key signed the request.
+    pub fn check(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        let given = keyring::header(request.headers, SIGNATURE)?.as_bytes();
+        let message = Message::of(request)?;
+        let signed = match settings(request.headers)? {
+            None if self.tokens.is_empty() => return Err(Refusal::MissingHeader(SETTINGS)),
+            None => {
+                let mut signed = false;
+                for token in self.tokens.iter() {
+                    signed = signed || message.signed::<_, 28>(token, given)?;
+                }
+                signed
+            }
+            Some((id, algorithm)) => {
+                let key = self.shared.get(id).ok_or(Refusal::Unknown("the SharedKey"))?;
+                match algorithm {
+                    Algorithm::Sha1 => message.signed::<_, 28>(&key.sha1, given)?,
+                    Algorithm::Sha256 => message.signed::<_, 44>(&key.sha256, given)?,
+                }
+            }
+        };
+        if signed { message.check_body() } else { Err(Refusal::Mismatch) }
+    }
+}
+
+fn state<M: KeyInit>(secret: &str) -> M {
+    M::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length")
+}
+
 enum Algorithm {
     Sha1,
     Sha256,
 }
 
-impl Verifier {
-    pub fn new(config: &VendorConfig) -> Self {
-        let load = |secrets: &[Result<Secret, MissingSecret>]| {
-            Keys::load(secrets, |secret| {
-                Ok::<_, std::convert::Infallible>(Key {
-                    sha1: Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length"),
-                    sha256: Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length"),
-                })
-            })
-        };
-        let shared_keys = config.shared_keys.iter();
-        Self {
-            auth_tokens: load(&config.secrets),
-            shared_keys: shared_keys.map(|(id, secret)| (id.clone(), load(std::slice::from_ref(secret)))).collect(),
+/// The SharedKey's id and the algorithm, where the request names them.
+fn settings(headers: &HeaderMap) -> Result<Option<(&str, Algorithm)>, Refusal> {
+    let text = match keyring::header(headers, SETTINGS) {
+        Ok(text) => text,
+        Err(Refusal::MissingHeader(_)) => return Ok(None),
+        Err(refusal) => return Err(refusal),
+    };
+    let (mut key, mut algorithm) = (None, None);
+    for setting in text.split(',') {
+        match setting.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
+            Some(("key", value)) => key = Some(value),
+            Some(("algorithm", value)) => algorithm = Some(value),
+            // Room for settings yet to come; one that changes the signature makes it differ.
+            _ => {}
         }
     }
-
-    pub fn verify(&self, request: &Request<'_>) -> Result<(), Refusal> {
-        let signature = header(request.headers, SIGNATURE)?;
-        let (keys, algorithm) = self.choose(request)?;
-        let parameters = signed_parameters(request)?;
-        let urls = candidates(request.url);
-        keys.any(|key| {
-            urls.iter().any(|url| {
-                let expected = match algorithm {
-                    Algorithm::Sha1 => BASE64_STANDARD.encode(mac(&key.sha1, url, &parameters)),
-                    Algorithm::Sha256 => BASE64_STANDARD.encode(mac(&key.sha256, url, &parameters)),
-                };
-                expected.as_bytes().ct_eq(signature.as_bytes()).into()
-            })
-        })
+    let key = key.ok_or(Refusal::Malformed(SETTINGS))?;
+    match algorithm {
+        Some(name) if name.eq_ignore_ascii_case("HMAC_SHA256") => Ok(Some((key, Algorithm::Sha256))),
+        Some(name) if name.eq_ignore_ascii_case("HMAC_SHA1") => Ok(Some((key, Algorithm::Sha1))),
+        // Never a weaker one instead.
+        Some(_) => Err(Refusal::Unknown("the signature algorithm")),
+        None => Err(Refusal::Malformed(SETTINGS)),
     }
+}
 
-    /// The keys and the algorithm that the request is to be held to.
-    fn choose(&self, request: &Request<'_>) -> Result<(&Keys<Key>, Algorithm), Refusal> {
-        let settings = match header(request.headers, SETTINGS) {
-            Ok(settings) => settings,
-            Err(Refusal::MissingHeader(_)) => return Ok((&self.auth_tokens, Algorithm::Sha1)),
-            Err(refusal) => return Err(refusal),
-        };
-        let (mut id, mut algorithm) = (None, Algorithm::Sha1);
-        for setting in settings.split(',') {
-            match setting.trim().split_once('=') {
-                Some(("key", value)) => id = Some(value.trim()),
-                Some(("algorithm", value)) if value.trim().eq_ignore_ascii_case("HMAC_SHA256") => {
-                    algorithm = Algorithm::Sha256;
-                }
-                Some(("algorithm", value)) if value.trim().eq_ignore_ascii_case("HMAC_SHA1") => {
-                    algorithm = Algorithm::Sha1;
-                }
-                Some(("algorithm", _)) => return Err(Refusal::Unknown("the signature algorithm")),
-                _ => {}
+/// The text that is signed: the URL, then the form's pairs sorted and joined without separators.
+struct Message<'a> {
+    url: SignedUrl<'a>,
+    form: Option<Form>,
+    /// What `bodySHA256` in the query must be the digest of.
+    hashed: Option<(&'a [u8], &'a [u8])>,
+}
+
+impl<'a> Message<'a> {
+    fn of(request: &Request<'a>) -> Result<Self, Refusal> {
+        let content_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content = Content::of(content_type, request.body);
+        let mut form = None;
+        let mut hashed = None;
+        if content == Content::Form {
+            let mut pairs = Form::parse(request.body).ok_or(Refusal::Malformed("the form"))?;
+            if pairs.is_blank() {
+                // It would add nothing to the signed text: a request signed without a body would cover it.
+                return Err(Refusal::Malformed("the form"));
+            }
+            pairs.sort_distinct();
+            form = Some(pairs);
+        } else {
+            let digest = form::raw_pairs(query(request.url).as_bytes()).find(|(key, _)| *key == b"bodySHA256");
+            match digest {
+                Some((_, digest)) => hashed = Some((request.body, digest)),
+                None if content == Content::Nothing => {}
+                None => return Err(Refusal::Malformed("a body without bodySHA256")),
             }
         }
-        let keys = id.and_then(|id| self.shared_keys.get(id)).ok_or(Refusal::Unknown("the shared key"))?;
-        Ok((keys, algorithm))
+        Ok(Self { url: SignedUrl::of(request.url), form, hashed })
     }
-}
 
-/// The parameters that are signed beside the URL, sorted, without repeats.
-fn signed_parameters<'a>(request: &Request<'a>) -> Result<Vec<form::Pair<'a>>, Refusal> {
-    let is_form = || {
-        let content_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        content_type.is_some_and(form::is_form)
-    };
-    let body_hash = request.url.split_once('?').and_then(|(_, query)| body_sha256(query));
-    if request.body.is_empty() && body_hash.is_none() {
-        return Ok(Vec::new());
-    }
-    if is_form() {
-        let mut parameters: Vec<_> = form::pairs(request.body).collect();
-        parameters.sort_unstable();
-        parameters.dedup();
-        return Ok(parameters);
-    }
-    let Some(announced) = body_hash else { return Err(Refusal::Malformed("a body without bodySHA256")) };
-    let actual = hex::encode(Sha256::digest(request.body));
-    match actual.as_bytes().ct_eq(&announced).into() {
-        true => Ok(Vec::new()),
-        false => Err(Refusal::Mismatch),
-    }
-}
-
-fn body_sha256(query: &str) -> Option<Cow<'_, [u8]>> {
-    let query = query.split('#').next().unwrap_or_default();
-    form::pairs(query.as_bytes()).find(|(name, _)| name.as_ref() == b"bodySHA256").map(|(_, value)| value)
-}
-
-/// The URL as it is, and with the other reading of its port.
-fn candidates(url: &str) -> [[&str; 3]; 2] {
-    let whole = [url, "", ""];
-    let Some((scheme, rest)) = url.split_once("://") else { return [whole, whole] };
-    let start = scheme.len() + 3;
-    let end = start + rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let authority = &url[start..end];
-    let host_start = authority.rfind('@').map_or(0, |at| at + 1);
-    // Colons within brackets belong to an IPv6 address.
-    let search_from = authority.rfind(']').map_or(host_start, |at| at + 1);
-    match authority[search_from..].rfind(':') {
-        Some(colon) => [whole, [&url[..start + search_from + colon], "", &url[end..]]],
-        None => {
-            let port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
-            [whole, [&url[..end], port, &url[end..]]]
+    /// Whether this key gives this text, `N` characters of base64, for one of the URL's forms.
+    fn signed<M: Mac + Clone, const N: usize>(&self, key: &M, given: &[u8]) -> Result<bool, Refusal> {
+        if given.len() != N {
+            return Err(Refusal::Malformed(SIGNATURE));
         }
+        for port in self.url.ports() {
+            let mut mac = key.clone();
+            for part in [self.url.origin, port, self.url.rest] {
+                mac.update(part.as_bytes());
+            }
+            for pair in self.form.iter().flat_map(Form::concatenated) {
+                mac.update(pair);
+            }
+            let mut text = [0; N];
+            let written = STANDARD.encode_slice(mac.finalize().into_bytes(), &mut text);
+            debug_assert_eq!(written, Ok(N), "N is the length of the algorithm's base64");
+            if keyring::same(&text, given) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What the form does not bind to the URL, a digest in the URL must.
+    fn check_body(&self) -> Result<(), Refusal> {
+        let Some((body, digest)) = self.hashed else { return Ok(()) };
+        let mut expected = [0; 64];
+        hex::encode_to_slice(Sha256::digest(body), &mut expected).expect("32 bytes are 64 digits");
+        if keyring::same(&expected, digest) { Ok(()) } else { Err(Refusal::Mismatch) }
     }
 }
 
-fn mac<M: Mac + Clone>(keyed: &M, url: &[&str; 3], parameters: &[form::Pair]) -> hmac::digest::Output<M> {
-    let mut mac = keyed.clone();
-    for piece in url {
-        mac.update(piece.as_bytes());
+/// A URL, cut where its port is or would be. Twilio signs with the port or without, and older parts of it name the
+/// default port where the URL has none.
+struct SignedUrl<'a> {
+    /// Scheme, credentials and host.
+    origin: &'a str,
+    /// The port with its colon; may be empty.
+    port: &'a str,
+    /// Path and query.
+    rest: &'a str,
+}
+
+impl<'a> SignedUrl<'a> {
+    fn of(url: &'a str) -> Self {
+        let host = url.find("://").map_or(0, |at| at + 3);
+        let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at);
+        let (before, rest) = url.split_at(end);
+        // Credentials may hold colons, and so does an IPv6 address in its brackets.
+        let host = before[host..].rfind(['@', ']']).map_or(host, |at| host + at + 1);
+        let (origin, port) = before.split_at(before[host..].find(':').map_or(end, |at| host + at));
+        Self { origin, port, rest }
     }
-    for (name, value) in parameters {
-        mac.update(name);
-        mac.update(value);
+
+    /// The URL's own port first: that is what signatures mostly have.
+    fn ports(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let other = match self.port {
+            "" if self.origin.starts_with("https://") => Some(":443"),
+            "" if self.origin.starts_with("http://") => Some(":80"),
+            "" => None,
+            _ => Some(""),
+        };
+        std::iter::once(self.port).chain(other)
     }
-    mac.finalize().into_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn forms(url: &str) -> Vec<String> {
+        let url = SignedUrl::of(url);
+        url.ports().map(|port| format!("{}{port}{}", url.origin, url.rest)).collect()
+    }
+
     #[test]
-    fn a_url_is_tried_with_one_other_reading_of_its_port() {
-        for (url, other) in [
-            ("https://h.example/p?q", "https://h.example:443/p?q"),
-            ("http://h.example", "http://h.example:80"),
-            ("https://h.example:8443/p", "https://h.example/p"),
-            ("https://u:p@h.example/p:1", "https://u:p@h.example:443/p:1"),
-            ("https://[::1]/p", "https://[::1]:443/p"),
-            ("https://[::1]:8443/p", "https://[::1]/p"),
-            ("not a url", "not a url"),
-        ] {
-            assert_eq!(candidates(url).map(|pieces| pieces.concat()), [url.to_owned(), other.to_owned()]);
-        }
+    fn a_url_is_tried_with_and_without_its_port_and_with_no_other() {
+        assert_eq!(forms("https://a.example/x?y=:1"), ["https://a.example/x?y=:1", "https://a.example:443/x?y=:1"]);
+        assert_eq!(forms("http://a.example?y"), ["http://a.example?y", "http://a.example:80?y"]);
+        assert_eq!(forms("https://a.example:8443/x"), ["https://a.example:8443/x", "https://a.example/x"]);
+    }
+
+    #[test]
+    fn colons_in_credentials_and_addresses_are_no_ports() {
+        assert_eq!(forms("https://u:p@a.example/x"), ["https://u:p@a.example/x", "https://u:p@a.example:443/x"]);
+        assert_eq!(forms("https://u:p@a.example:1/x"), ["https://u:p@a.example:1/x", "https://u:p@a.example/x"]);
+        assert_eq!(forms("https://[::1]/x"), ["https://[::1]/x", "https://[::1]:443/x"]);
+        assert_eq!(forms("https://[::1]:1/x"), ["https://[::1]:1/x", "https://[::1]/x"]);
+    }
+
+    #[test]
+    fn a_text_that_is_no_url_is_tried_as_it_is() {
+        assert_eq!(forms(""), [""]);
+        assert_eq!(forms("/x"), ["/x"]);
     }
 }
