@@ -234,6 +234,8 @@ fn message_params(story: &Story, fact: &Fact) -> Params {
         ("To", fact.recipient.clone()),
         ("MessagingServiceSid", MESSAGING_SERVICE.into()),
         ("MessageSid", fact.message_id.clone()),
+        ("SmsMessageSid", fact.message_id.clone()),
+        ("NumSegments", "1".into()),
         ("AccountSid", ACCOUNT.into()),
         ("From", story.sender.clone()),
         ("ApiVersion", "2010-04-01".into()),
