@@ -128,7 +128,7 @@ fn sendgrid_batches_hold_the_facts_of_several_messages() {
 
 /// Two vendors that exist only as mappings: one batches calls and keeps everything in the body, one signs nothing and
 /// puts the status into a header.
-const MAPPED: &str = r#"
+pub const MAPPED: &str = r#"
 [vendors.callco]
 scheme = "standard-webhooks"
 services = { voice = "voice", mail = "email" }
