@@ -51,6 +51,17 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a front end adds on the way: a deployed app reads these too, so a benchmark should.
+const FORWARDED: &str = "max-forwards: 10\r\n\
+    x-forwarded-for: 203.0.113.17:48212\r\n\
+    x-forwarded-proto: https\r\n\
+    x-forwarded-tlsversion: 1.3\r\n\
+    client-ip: 203.0.113.17:48212\r\n\
+    x-arr-log-id: 7c1f0a6e-6a5d-4a51-9a36-0e1c5a1f2b44\r\n\
+    disguised-host: callbacks.example.com\r\n\
+    x-site-deployment-id: callbacks-ingest\r\n\
+    was-default-hostname: callbacks.example.com\r\n";
+
 /// One request; returns its length.
 fn write(out: &mut impl Write, host: &str, request: &SignedRequest) -> io::Result<usize> {
     let mut raw = format!("POST {} HTTP/1.1\r\nhost: {host}\r\n", request.path).into_bytes();
@@ -60,6 +71,7 @@ fn write(out: &mut impl Write, host: &str, request: &SignedRequest) -> io::Resul
         raw.extend_from_slice(value.as_bytes());
         raw.extend_from_slice(b"\r\n");
     }
+    raw.extend_from_slice(FORWARDED.as_bytes());
     write!(raw, "content-length: {}\r\n\r\n", request.body.len())?;
     raw.extend_from_slice(&request.body);
     let length = u32::try_from(raw.len()).expect("a callback is far below 4 GB");

@@ -189,3 +189,38 @@ fn write_json(path: &Path, report: &Report) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(report).context("the report as JSON")?;
     std::fs::write(path, text + "\n").with_context(|| format!("--json {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Simulate {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn every_option_reads_as_documented() {
+        let line = "simulate --url https://x.example/v1 --vendor twilio --vendor resend --count 5 --duplicates 0.65 \
+                    --shuffle --rate 0.5 --connections 1 --retries 0 --seed 9 --verify --verify-timeout 2m \
+                    --data d --config c --json j";
+        let args = Simulate::try_parse_from(line.split_whitespace()).unwrap().args;
+        assert_eq!((args.count, args.duplicates, args.rate), (5, 0.65, Some(0.5)));
+        assert_eq!((args.vendors.len(), args.verify_timeout), (2, Duration::from_secs(120)));
+        let defaults = Simulate::try_parse_from(["simulate"]).unwrap().args;
+        assert_eq!((defaults.connections, defaults.retries, defaults.count), (32, 3, 1000));
+        for wrong in ["--count 0", "--duplicates 1", "--rate 0", "--rate inf", "--connections 0"] {
+            assert!(Simulate::try_parse_from(["simulate"].into_iter().chain(wrong.split(' '))).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_target_that_cannot_be_meant_is_told() {
+        let args = Simulate::try_parse_from(["simulate", "--url", "ftp://127.0.0.1/"]).unwrap().args;
+        let error = run(args, |_| async { bail!("not asked for") }).await.unwrap_err().to_string();
+        assert!(error.contains("--url"), "{error}");
+    }
+}

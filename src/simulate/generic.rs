@@ -138,6 +138,17 @@ impl Generic {
         self.mapping.event_id.as_deref().unwrap_or(EVENT_ID)
     }
 
+    /// What the dedupe key adds to the event's id. A header names a whole callback, so within `each` the ledger's key
+    /// says which element it was; here that is always the first.
+    fn element(&self) -> &'static str {
+        if self.mapping.each.is_some() && self.event_id().starts_with("header:") { ":0" } else { "" }
+    }
+
+    /// The event's id as the vendor writes it.
+    fn id_of<'a>(&self, fact: &'a Fact) -> &'a str {
+        fact.dedupe_key[self.vendor.len() + 1..].trim_end_matches(self.element())
+    }
+
     /// Whether a body may hold several events: each needs its own id in the body, not one in the headers for all.
     fn batches(&self) -> bool {
         self.mapping.each.is_some()
@@ -172,7 +183,7 @@ impl Generic {
         let mut values = vec![
             (message_id.as_str(), fact.message_id.clone()),
             (status.as_str(), fact.status.clone()),
-            (event_id, fact.dedupe_key[self.vendor.len() + 1..].to_owned()),
+            (event_id, self.id_of(fact).to_owned()),
         ];
         let mut optional = |place: &'a Option<String>, value: String| {
             values.extend(place.as_deref().map(|place| (place, value)));
@@ -210,7 +221,7 @@ impl Generator for Generic {
                     message_id: message_id.clone(),
                     status,
                     event_type,
-                    dedupe_key: format!("{}:msg_{}", self.vendor, hex_text(random, 26)),
+                    dedupe_key: format!("{}:msg_{}{}", self.vendor, hex_text(random, 26), self.element()),
                     at: self.mapping.occurred_at.as_ref().map(|_| at),
                     recipient: recipient.clone(),
                     salt: random.random(),
@@ -237,10 +248,10 @@ impl Generator for Generic {
         headers.insert(names::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(key) = &self.key {
             // The event's own id: where the mapping takes the id from the body, both name the same thing.
-            let id = story.steps[step][0].dedupe_key[self.vendor.len() + 1..].to_owned();
+            let id = self.id_of(&story.steps[step][0]);
             let timestamp = now.timestamp().to_string();
-            headers.insert("webhook-signature", header(&key.sign(&id, &timestamp, &body)));
-            headers.insert("webhook-id", header(&id));
+            headers.insert("webhook-signature", header(&key.sign(id, &timestamp, &body)));
+            headers.insert("webhook-id", header(id));
             headers.insert("webhook-timestamp", header(&timestamp));
         }
         SignedRequest { path: path(&self.vendor, story), headers, body }

@@ -45,7 +45,7 @@ pub struct LoadOptions {
     pub rate: Option<f64>,
     /// Attempts after the first.
     pub retries: u32,
-    /// The wait before the second attempt; it doubles with each one.
+    /// The wait before the second attempt; it doubles with each one, up to 5 s.
     pub backoff: Duration,
     /// An attempt without a whole answer by then has failed. Twilio waits 15 s.
     pub timeout: Duration,
@@ -153,9 +153,9 @@ impl Worker {
             if request >= shared.plan.requests() {
                 break;
             }
-            let Some(due) = self.turn(request).await else { break };
+            let Some(overdue) = self.turn(request).await else { break };
             let callback = shared.plan.callback_of(request);
-            let end = self.deliver(callback, due).await;
+            let end = self.deliver(callback, overdue).await;
             match end {
                 End::Acked => self.outcome.acked += 1,
                 End::Refused(status) => *self.outcome.refused.entry(status).or_default() += 1,
@@ -168,19 +168,19 @@ impl Worker {
         self.outcome
     }
 
-    /// Waits until a request may be sent, and tells from when its latency counts. `None` where the run ends first.
-    async fn turn(&mut self, request: usize) -> Option<Instant> {
+    /// Waits until a request may be sent, and tells since when it is overdue because this connection was busy. `None`
+    /// where the run ends first.
+    async fn turn(&mut self, request: usize) -> Option<Option<Instant>> {
         let shared = self.shared.clone();
         let mut waited = false;
         loop {
             if *self.stop.borrow() || !shared.gate.pass(&mut self.stop).await {
                 return None;
             }
-            let Some(rate) = shared.options.rate else { return Some(Instant::now()) };
+            let Some(rate) = shared.options.rate else { return Some(None) };
             let due = shared.started + shared.gate.paused() + Duration::from_secs_f64(request as f64 / rate);
-            let now = Instant::now();
-            if now >= due {
-                return Some(if waited { now } else { due });
+            if Instant::now() >= due {
+                return Some((!waited).then_some(due));
             }
             waited = true;
             tokio::select! {
@@ -191,16 +191,22 @@ impl Worker {
     }
 
     /// Sends one callback until it is answered for good.
-    async fn deliver(&mut self, callback: u32, due: Instant) -> End {
+    async fn deliver(&mut self, callback: u32, overdue: Option<Instant>) -> End {
         /// Refusals of a target that accepts the gate's own connection in between.
         const REFUSALS: u32 = 20;
+        /// Between two attempts.
+        const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
         let shared = self.shared.clone();
         let request = shared.plan.build(callback, shared.clock.now());
-        let (mut began, mut attempts, mut refusals) = (due, 0, 0);
+        // Only now: what building and signing cost us is not the server's doing.
+        let mut began = overdue.unwrap_or_else(Instant::now);
+        let (mut attempts, mut refusals) = (0, 0);
         loop {
-            shared.obligations.note(callback, Standing::Tried);
             let result = shared.client.attempt(&request).await;
+            if result != Attempt::Unreachable {
+                shared.obligations.note(callback, Standing::Tried);
+            }
             let end = match result {
                 Attempt::Answered(status) if (200..300).contains(&status) => {
                     shared.obligations.note(callback, Standing::Acked);
@@ -212,23 +218,21 @@ impl Worker {
                 Attempt::Broken(reason) => End::Failed(reason),
                 Attempt::Unreachable => {
                     refusals += 1;
-                    if refusals > REFUSALS {
-                        return End::Failed("unreachable");
+                    if refusals <= REFUSALS && shared.gate.wait_for_target(&mut self.stop).await {
+                        began = Instant::now();
+                        continue;
                     }
-                    if !shared.gate.wait_for_target(&mut self.stop).await {
-                        return End::Failed("unreachable");
-                    }
-                    began = Instant::now();
-                    continue;
+                    return if *self.stop.borrow() { End::Abandoned } else { End::Failed("unreachable") };
                 }
             };
             if attempts == shared.options.retries {
                 return end;
             }
-            if *self.stop.borrow() {
-                return End::Abandoned;
+            let wait = shared.options.backoff.saturating_mul(2u32.saturating_pow(attempts)).min(LONGEST_WAIT);
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = stopped(&mut self.stop) => return End::Abandoned,
             }
-            sleep(shared.options.backoff * 2u32.saturating_pow(attempts)).await;
             attempts += 1;
             self.outcome.retried += 1;
             began = Instant::now();
