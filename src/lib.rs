@@ -16,6 +16,9 @@
 //! [`blobs`], [`clock`]); the adapters ([`local`]) implement the ports and are named only where the program is assembled
 //! ([`app`], [`cli`]).
 
+// The front pages of folders name their private files: they are read with `--document-private-items`.
+#![allow(rustdoc::private_intra_doc_links)]
+
 pub mod app;
 pub mod blobs;
 pub mod bus;

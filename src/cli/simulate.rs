@@ -199,7 +199,7 @@ mod tests {
     #[derive(Debug, Parser)]
     struct Simulate {
         #[command(flatten)]
-        args: Args,
+        args: SimulateArgs,
     }
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn a_target_that_cannot_be_meant_is_told() {
         let args = Simulate::try_parse_from(["simulate", "--url", "ftp://127.0.0.1/"]).unwrap().args;
-        let error = run(args, |_| async { bail!("not asked for") }).await.unwrap_err().to_string();
+        let error = run(args).await.unwrap_err().to_string();
         assert!(error.contains("--url"), "{error}");
     }
 }

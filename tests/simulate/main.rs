@@ -1,5 +1,6 @@
 //! The simulated vendors: their callbacks, the order of a run, the sender, and the judge.
 
+mod agreement;
 mod callbacks;
 mod judge;
 mod ledger;

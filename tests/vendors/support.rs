@@ -110,13 +110,14 @@ impl Sent {
 
     /// What a processor gets of this request: only the headers that the vendor asked for.
     pub fn callback(&self, vendor: &dyn Vendor, channel: Channel) -> Callback {
-        let kept = vendor.kept_headers().iter().filter_map(|name| Some((*name, self.headers.get(*name)?.clone())));
+        let kept =
+            vendor.kept_headers().iter().filter_map(|name| Some((name.clone(), self.headers.get(name)?.clone())));
         Callback {
             channel,
             service_type: channel.name().into(),
             request_type: "status".into(),
             query: self.url.split_once('?').map(|(_, query)| query.into()).unwrap_or_default(),
-            headers: kept.map(|(name, value)| (HeaderName::from_static(name), value)).collect(),
+            headers: kept.collect(),
             content_type: self.headers.get("content-type").map(|value| value.to_str().unwrap().into()),
             body: self.body.clone().into(),
             received_at: at(NOW),
