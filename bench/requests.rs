@@ -25,7 +25,8 @@ const CALLBACKS_PER_STATUS: u32 = 3;
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |index: usize, default| arguments.get(index).map_or(default, String::as_str);
-    let file = arguments.first().context("name the file to write")?;
+    let file = arguments.first().filter(|name| !name.starts_with('-'));
+    let file = file.context("usage: requests FILE [N] [HOST] [CONFIG] [SEED]")?;
     let count: usize = argument(1, "100000").parse().context("the number of requests")?;
     let host = argument(2, "127.0.0.1:7071");
     let config = Config::load(Path::new(argument(3, "sluice.toml")))?;

@@ -31,6 +31,8 @@ pub struct App {
     pub config: Config,
     pub clock: SharedClock,
     pub bus: SharedBus,
+    /// The bus without [`Deadline`]: ingest keeps a shorter one of its own.
+    pub ingest_bus: SharedBus,
     pub documents: SharedDocuments,
     pub blobs: SharedBlobs,
     pub vendors: Vendors,
@@ -48,6 +50,7 @@ impl App {
     pub fn new(config: Config, ports: Ports) -> Result<Arc<Self>, MissingSecret> {
         let Ports { clock, bus, documents, blobs } = ports;
         let limit = config.dependencies.timeout;
+        let ingest_bus = bus.clone();
         let bus: SharedBus = Arc::new(Deadline::new(limit, bus));
         let documents: SharedDocuments = Arc::new(Deadline::new(limit, documents));
         let tokens = Tokens::new(config.privacy_key.as_ref().map_err(Clone::clone)?);
@@ -60,6 +63,7 @@ impl App {
             config,
             clock,
             bus,
+            ingest_bus,
             documents,
             blobs,
         }))

@@ -21,9 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    bus::{Message, Properties, Property},
-    envelope::{CONTENT_TYPE, Envelope, RECEIVED_V1, header_lines},
-    event::Channel,
+    envelope::{Envelope, RECEIVED_V1, header_lines},
     problem::{problem, try_again_later},
     telemetry::Count,
     vendors::{self, Refusal, Vendor},
@@ -105,7 +103,7 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
         vendor: route.vendor.clone(),
         servicetype: route.service_type,
         requesttype: requesttype.into(),
-        dedupekey: dedupe_key.clone(),
+        dedupekey: dedupe_key,
         traceparent: text_header(header::HeaderName::from_static("traceparent")).map(Cow::Borrowed),
         tracestate: text_header(header::HeaderName::from_static("tracestate")).map(Cow::Borrowed),
         dataclassification: "personal".into(),
@@ -115,8 +113,7 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
         data_base64: None,
         dataref: None,
     };
-    let message = message_of(&envelope, &route.vendor, channel, dedupe_key);
-    match publish::publish(app, envelope, &body, message).await {
+    match publish::publish(app, envelope, channel, &body).await {
         Ok(how) => {
             app.meter.add(&route.vendor, Count::Inbound, 1);
             if how == publish::Durable::Spooled {
@@ -169,26 +166,6 @@ fn refuse(app: &App, route: &Route, refusal: &Refusal) -> Response<Body> {
     app.meter.add(vendor, Count::Refused, 1);
     tracing::warn!(%vendor, %service_type, reason, detail = %refusal, "a callback was refused: 401");
     problem(StatusCode::UNAUTHORIZED, None)
-}
-
-fn message_of(envelope: &Envelope, vendor: &str, channel: Channel, message_id: String) -> Message {
-    let mut properties = Properties::new();
-    properties.insert("vendor".into(), Property::from(vendor.to_owned()));
-    properties.insert("channel".into(), channel.name().into());
-    properties.insert("type".into(), RECEIVED_V1.into());
-    if let Some(traceparent) = &envelope.traceparent {
-        properties.insert("traceparent".into(), Property::from(traceparent.to_string()));
-    }
-    Message {
-        message_id,
-        content_type: Some(CONTENT_TYPE.into()),
-        correlation_id: Some(envelope.id.clone()),
-        subject: envelope.subject.clone(),
-        properties,
-        time_to_live: None,
-        scheduled_enqueue_time: None,
-        body: Bytes::new(),
-    }
 }
 
 /// The key of a callback without a natural one: a digest of everything that was sent.

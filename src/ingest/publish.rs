@@ -6,9 +6,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     app::App,
-    bus::Message,
+    bus::{Message, Properties, Property},
     documents::{Container, Operation},
-    envelope::{Envelope, check_in},
+    envelope::{CONTENT_TYPE, Envelope, RECEIVED_V1, check_in},
+    event::Channel,
     retry::{
         records::{SpoolRecord, StoredMessage, bucket_of},
         sweep::SPOOL_PREFIX,
@@ -38,40 +39,38 @@ pub struct NotDurable {
 ///
 /// # Errors
 /// The callback is durable nowhere.
-pub async fn publish(
-    app: &App,
-    envelope: Envelope<'_>,
-    body: &Bytes,
-    mut message: Message,
-) -> Result<Durable, NotDurable> {
+pub async fn publish(app: &App, envelope: Envelope<'_>, channel: Channel, body: &Bytes) -> Result<Durable, NotDurable> {
     let limits = &app.config.ingest;
     let topic = &app.config.bus.callbacks_topic;
     let deadline = Instant::now() + limits.publish_timeout;
     let mut envelope = envelope.with_body(body);
-    message.body = envelope.encode();
+    let mut encoded = envelope.encode();
 
     let mut broker = None;
-    if message.body.len() as u64 > limits.claim_check_above.as_u64() {
+    if encoded.len() as u64 > limits.claim_check_above.as_u64() {
         match timeout_at(deadline, check_in(app.blobs.as_ref(), &envelope.id, envelope.time, body.clone())).await {
             Ok(Ok(name)) => {
                 (envelope.data, envelope.data_base64) = (None, None);
                 envelope.dataref = Some(name.into());
-                message.body = envelope.encode();
+                encoded = envelope.encode();
             }
             Ok(Err(error)) => broker = Some(format!("the blob store failed: {error}")),
             Err(_) => broker = Some("the blob store did not answer in time".to_owned()),
         }
     }
     if broker.is_none() {
-        broker = match timeout_at(deadline, app.bus.publish(topic, message.clone())).await {
-            Ok(Ok(())) => return Ok(Durable::Published),
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(format!("no acknowledgement within {:?}", limits.publish_timeout)),
-        };
+        broker =
+            match timeout_at(deadline, app.ingest_bus.publish(topic, message_of(&envelope, channel, encoded.clone())))
+                .await
+            {
+                Ok(Ok(())) => return Ok(Durable::Published),
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some(format!("no acknowledgement within {:?}", limits.publish_timeout)),
+            };
     }
     let broker = broker.unwrap_or_default();
     tracing::warn!(envelope = envelope.id, problem = broker, "a callback goes to the spool");
-    spool(app, topic, &envelope, &message, broker).await
+    spool(app, topic, &envelope, &message_of(&envelope, channel, encoded), broker).await
 }
 
 async fn spool(
@@ -104,4 +103,24 @@ async fn spool(
         Err(_) => format!("no answer within {limit:?}"),
     };
     Err(NotDurable { broker, documents, blobs })
+}
+
+fn message_of(envelope: &Envelope, channel: Channel, body: Bytes) -> Message {
+    let mut properties = Properties::new();
+    properties.insert("vendor".into(), Property::from(envelope.vendor.to_string()));
+    properties.insert("channel".into(), channel.name().into());
+    properties.insert("type".into(), RECEIVED_V1.into());
+    if let Some(traceparent) = &envelope.traceparent {
+        properties.insert("traceparent".into(), Property::from(traceparent.to_string()));
+    }
+    Message {
+        message_id: envelope.dedupekey.clone(),
+        content_type: Some(CONTENT_TYPE.into()),
+        correlation_id: Some(envelope.id.clone()),
+        subject: envelope.subject.clone(),
+        properties,
+        time_to_live: None,
+        scheduled_enqueue_time: None,
+        body,
+    }
 }

@@ -16,6 +16,8 @@ use super::{FileLock, OpenError, Profile, StorageError, open_writer};
 const QUEUED: usize = 2048;
 /// Jobs in one transaction: enough to pay for the flush, few enough to keep the wait short.
 const GROUP: usize = 512;
+/// How often the thread yields to gather a larger group, at the most.
+const YIELDS: u32 = 4;
 
 /// What the writer's jobs share besides the database, kept in step with it.
 pub trait State: Send + 'static {
@@ -168,6 +170,7 @@ impl<S: State> WeakWriter<S> {
 fn serve<S: State>(connection: Connection, mut state: S, mut queue: mpsc::Receiver<Box<dyn Job<S>>>) {
     let mut group = Vec::with_capacity(GROUP);
     while queue.blocking_recv_many(&mut group, GROUP) > 0 {
+        gather(&mut group, &mut queue);
         let outcome = commit(&connection, &mut state, &mut group);
         if let Err(error) = &outcome {
             tracing::error!(%error, jobs = group.len(), "a transaction failed");
@@ -178,6 +181,23 @@ fn serve<S: State>(connection: Connection, mut state: S, mut queue: mpsc::Receiv
     }
     if let Err((_, error)) = connection.close() {
         tracing::error!(%error, "a database did not close cleanly");
+    }
+}
+
+/// Lets those go first who are about to send a job: they run while this thread yields. An idle machine returns at once,
+/// and a busy one commits larger groups, each of which costs one flush.
+fn gather<S: State>(group: &mut Vec<Box<dyn Job<S>>>, queue: &mut mpsc::Receiver<Box<dyn Job<S>>>) {
+    for _ in 0..YIELDS {
+        let before = group.len();
+        std::thread::yield_now();
+        while group.len() < GROUP
+            && let Ok(job) = queue.try_recv()
+        {
+            group.push(job);
+        }
+        if group.len() == before {
+            return;
+        }
     }
 }
 
