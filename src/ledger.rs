@@ -84,6 +84,14 @@ impl Ledger {
         Self { documents, clock, destinations: destinations.into() }
     }
 
+    /// Whether an event of this message is in the ledger.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn knows(&self, key: &str, event: &Event) -> Result<bool, LedgerError> {
+        Ok(self.documents.read(Container::Ledger, key, &event_id(&event.dedupe_key)).await?.is_some())
+    }
+
     /// Applies the events of one message, each exactly once.
     ///
     /// # Errors

@@ -4,7 +4,10 @@
 //! messages of a batch are grouped by message key, and each group is applied in one commit. A message that fails is
 //! kept as a retry record or parked, so that one bad message never fails its batch.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures_util::{StreamExt, stream};
 
@@ -148,20 +151,25 @@ async fn read(
 /// Applies the events of one message key: wishes first, then the ledger, then what the ledger owes the bus.
 ///
 /// The order makes a crash harmless. Recording a wish twice changes nothing, so it may come before the commit that
-/// would make a second delivery a duplicate; after it, it could be lost.
+/// would make a second delivery a duplicate; after it, it could be lost. A wish that the ledger has already is not
+/// recorded again: a repeat is received later, and would undo what the person has wished for since.
 async fn apply(app: &App, key: &str, arrivals: &[Arrival]) -> Result<Applied, Problem> {
-    for arrival in arrivals {
-        let event: &Event = &arrival.event;
-        if let Some(consent) = opt_out::wish(event, &app.config.channels) {
-            let at = super::status::effective_time(event, arrival.received_at);
-            let recorded = opt_out::record(app.documents.as_ref(), &app.tokens, event, consent, at).await;
-            recorded.map_err(Problem::transient)?;
-        }
-    }
-    let mut applied = app.ledger.apply(key, arrivals).await.map_err(|error| match error {
+    let failed = |error: LedgerError| match error {
         LedgerError::Unavailable(_) => Problem::transient(error),
         LedgerError::Refused(_) => Problem::permanent(error),
-    })?;
+    };
+    let mut seen = HashSet::new();
+    for arrival in arrivals {
+        let event: &Event = &arrival.event;
+        let Some(consent) = opt_out::wish(event, &app.config.channels) else { continue };
+        if !seen.insert(event.dedupe_key.as_str()) || app.ledger.knows(key, event).await.map_err(failed)? {
+            continue;
+        }
+        let at = super::status::effective_time(event, arrival.received_at);
+        let recorded = opt_out::record(app.documents.as_ref(), &app.tokens, event, consent, at).await;
+        recorded.map_err(Problem::transient)?;
+    }
+    let mut applied = app.ledger.apply(key, arrivals).await.map_err(failed)?;
     let topic = &app.config.bus.deliveries_topic;
     for record in applied.owed.drain(..) {
         if let Err(error) = outbox::publish(app.bus.as_ref(), app.documents.as_ref(), topic, &record).await {
