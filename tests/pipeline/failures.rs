@@ -145,3 +145,30 @@ async fn two_sweeps_at_once_bring_each_record_back_once() {
     assert_eq!((one, two), (StatusCode::OK, StatusCode::OK));
     assert_eq!(app.process("sms").await, 50, "the second copy of each is a duplicate to the broker");
 }
+
+#[tokio::test]
+async fn an_old_delivery_that_comes_again_does_not_set_a_retry_back() {
+    let app = TestApp::start();
+    app.documents.fail(ledger_down);
+    app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    // The first delivery fails and is kept, but the host dies before it completes the message.
+    let entity = crate::support::entity("sms");
+    let received = app.broker.receive(&entity, 1, Duration::ZERO).await.unwrap();
+    let body = crate::support::invocation_of("process-sms", &received);
+    let request = axum::http::Request::post("/process-sms").body(body.into()).unwrap();
+    assert_eq!(app.send(request).await.status(), StatusCode::OK);
+    // Meanwhile the retry comes and fails, too.
+    app.clock.advance(Duration::from_secs(7));
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert_eq!(app.process("sms").await, 1);
+    // Now the lock runs out. Were attempt 2 kept again, the broker would drop it: it has seen that message id.
+    app.clock.advance(Duration::from_secs(61));
+    assert_eq!(app.process("sms").await, 1);
+    let record: serde_json::Value = app.all(Container::Retries).await[0].parse().unwrap();
+    assert_eq!(record["attempt"], 3);
+
+    app.documents.heal();
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert_eq!(app.process("sms").await, 1);
+    assert_eq!(app.status(KEY).await.unwrap()["events"], 1);
+}
