@@ -261,3 +261,42 @@ async fn a_spool_that_fails_does_not_hold_up_the_retries() {
     app.sweep().await;
     assert_eq!(app.process("sms").await, 1);
 }
+
+#[tokio::test]
+async fn a_store_that_never_answers_is_waited_for_once_and_not_for_each_message() {
+    let app = TestApp::with(config(&[("timeout = \"10s\"", "timeout = \"100ms\"")]));
+    app.documents.fail(|_, _, _| Some(Fault::Hang));
+    for index in 0..40 {
+        app.twilio(PATH, &receipt(&format!("SM{index}"), "delivered")).await;
+    }
+    let started = std::time::Instant::now();
+    assert_eq!(app.process("sms").await, 40);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!(app.waiting().await, 40, "scheduled copies");
+}
+
+#[tokio::test]
+async fn a_blob_store_that_never_answers_holds_up_only_what_waits_for_it() {
+    let app = TestApp::with(config(&[("timeout = \"10s\"", "timeout = \"100ms\"")]));
+    let text = "grüße ".repeat(60_000);
+    for sid in ["SM8", "SM9"] {
+        let inbound = [("MessageSid", sid), ("SmsStatus", "received"), ("Body", text.as_str())];
+        app.twilio("/incoming/twilio/sms/inbound", &inbound).await;
+    }
+    app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    // Opening a pipe waits for somebody at its other end.
+    let payloads = app.folder.path().join("blobs/payloads/2026/11/20");
+    let blobs: Vec<_> = std::fs::read_dir(payloads).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for blob in &blobs {
+        std::fs::remove_file(blob).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(blob).status().unwrap().success());
+    }
+    let started = std::time::Instant::now();
+    assert_eq!(app.process("sms").await, 3);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!(app.status(KEY).await.unwrap()["events"], 1);
+    assert_eq!(app.all(Container::Retries).await.len(), 2);
+    for blob in &blobs {
+        drop(std::fs::OpenOptions::new().write(true).open(blob).unwrap());
+    }
+}
