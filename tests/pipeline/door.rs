@@ -242,3 +242,19 @@ async fn a_large_body_that_was_spooled_without_its_claim_check_is_applied_all_th
     let events = app.documents_of("twilio:SM9").await;
     assert!(events.iter().any(|body| body["event"]["text"] == text), "the whole text is in the ledger");
 }
+
+#[tokio::test]
+async fn callbacks_that_differ_only_in_a_header_that_is_read_are_two() {
+    let app = TestApp::with(config(&[
+        ("[vendors.resend]\nscheme = \"standard-webhooks\"", "[vendors.resend]\nscheme = \"none\""),
+        ("status = \"/type\"", "status = \"header:x-event\""),
+    ]));
+    for event in ["email.sent", "email.delivered", "email.delivered"] {
+        let request = Request::post("/incoming/resend/email/events").header("x-event", event);
+        let request = request.body(Body::from(r#"{"data":{"email_id":"m1"}}"#)).unwrap();
+        assert_eq!(app.send(request).await.status(), StatusCode::OK);
+    }
+    assert_eq!(app.process("email").await, 2, "the repeat is dropped");
+    let status = app.status("resend:m1").await.unwrap();
+    assert_eq!((&status["status"], &status["events"]), (&"message.delivered".into(), &2.into()));
+}
