@@ -1,6 +1,6 @@
 //! `sluice check`: everything that can be wrong before the first callback.
 
-use std::{collections::BTreeSet, process::ExitCode};
+use std::{collections::BTreeSet, fmt::Write, process::ExitCode};
 
 use clap::Args;
 
@@ -58,20 +58,23 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         }
     }
 
+    let mut out = String::new();
     for note in &notes {
-        println!("note: {note}");
+        writeln!(out, "note: {note}")?;
     }
     for problem in &problems {
-        println!("problem: {problem}");
+        writeln!(out, "problem: {problem}")?;
     }
-    match (problems.len(), &config) {
+    let exit = match (problems.len(), &config) {
         (0, Some(config)) => {
-            println!("ok: {} vendors, {} functions", config.vendors.len(), FUNCTIONS.len());
-            Ok(ExitCode::SUCCESS)
+            writeln!(out, "ok: {} vendors, {} functions", config.vendors.len(), FUNCTIONS.len())?;
+            ExitCode::SUCCESS
         }
         (count, _) => {
-            println!("{count} problem{}", if count == 1 { "" } else { "s" });
-            Ok(ExitCode::FAILURE)
+            writeln!(out, "{count} problem{}", if count == 1 { "" } else { "s" })?;
+            ExitCode::FAILURE
         }
-    }
+    };
+    super::print(&out)?;
+    Ok(exit)
 }
