@@ -70,3 +70,16 @@ async fn a_port_that_is_none_is_told_instead_of_listening_where_nobody_calls() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("FUNCTIONS_CUSTOMHANDLER_PORT is `http`"), "{}", stderr(&output));
 }
+
+#[tokio::test]
+async fn check_tells_of_a_secret_that_is_no_key() {
+    let app = TestApp::start();
+    let check = |value: &str| {
+        let output = sluice(&app, &["check"]).env("SENDGRID_PUBLIC_KEY", value).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, told) = check("MFkw-half-a-key");
+    assert_eq!(code, Some(1));
+    assert!(told.contains("vendors.sendgrid.secrets[0] is not base64") && !told.contains("half-a-key"), "{told}");
+    assert_eq!(check("").0, Some(0), "the demo profile's own");
+}

@@ -3,12 +3,15 @@
 use std::{collections::BTreeSet, fmt::Write, process::ExitCode};
 
 use clap::Args;
+use http::{HeaderMap, Method};
 
 use super::{Places, run::settings};
 use crate::{
+    clock::{Clock, SystemClock},
     config::{Config, Profile},
     functions::FUNCTIONS,
     local::host::FunctionApp,
+    vendors::{self, Refusal, Request},
 };
 
 #[derive(Debug, Args)]
@@ -31,6 +34,7 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     };
     if let Some(config) = &config {
         problems.extend(config.missing_secrets().into_iter().map(|missing| missing.to_string()));
+        problems.extend(unusable_keys(config));
         if config.profile == Profile::Demo {
             notes.push(format!("{}: the demo profile's secrets are public", path.display()));
         }
@@ -77,4 +81,21 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     };
     super::print(&out)?;
     Ok(exit)
+}
+
+/// What is wrong with secrets that are there: a vendor says so when it cannot verify a request.
+fn unusable_keys(config: &Config) -> Vec<String> {
+    let missing: Vec<_> = config.missing_secrets().into_iter().map(|missing| missing.key).collect();
+    let (url, headers) = (format!("{}/incoming", config.public_url), HeaderMap::new());
+    let request = Request { method: &Method::POST, url: &url, headers: &headers, body: b"" };
+    let mut problems = Vec::new();
+    for (name, vendor) in &config.vendors {
+        if missing.iter().any(|key| key.starts_with(&format!("vendors.{name}."))) {
+            continue;
+        }
+        if let Err(Refusal::NoKey(problem)) = vendors::build(name, vendor).verify(&request, SystemClock.now()) {
+            problems.push(problem);
+        }
+    }
+    problems
 }
