@@ -7,7 +7,11 @@ mod show;
 mod simulate;
 mod status;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -88,9 +92,7 @@ pub fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match cli.command {
-            None if std::env::var_os(serve::PORT_VARIABLE).is_some() => {
-                serve::run(serve::ServeArgs::from(cli.run)).await
-            }
+            None if std::env::var_os(serve::PORT_VARIABLE).is_some() => serve::run(cli.run.try_into()?).await,
             None => run::run(cli.run).await,
             Some(Command::Serve(args)) => serve::run(args).await,
             Some(Command::Simulate(args)) => simulate::run(args).await,
@@ -103,6 +105,15 @@ pub fn main() -> ExitCode {
         eprintln!("sluice: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Prints a report. A reader that has seen enough (`| head`) is no failure.
+fn print(report: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(report.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
 #[cfg(test)]

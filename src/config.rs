@@ -5,6 +5,7 @@
 //! Every error names the file, the line and the key.
 
 mod error;
+mod meant;
 mod secrets;
 mod vendors;
 
@@ -15,7 +16,7 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 pub use error::ConfigError;
@@ -101,7 +102,7 @@ pub struct Dependencies {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retry {
-    /// The wait before each attempt after the first; as many attempts as entries, then the record is parked.
+    /// The wait before each attempt after the first. When they are used up the record is parked.
     pub schedule: Vec<humantime_serde::Serde<Duration>>,
     /// Each wait is varied by up to this share of itself, both ways (0 to 1).
     pub jitter: f64,
@@ -129,9 +130,18 @@ pub struct Channels {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sms {
+    #[serde(deserialize_with = "keywords")]
     pub stop_keywords: BTreeSet<String>,
+    #[serde(deserialize_with = "keywords")]
     pub start_keywords: BTreeSet<String>,
+    #[serde(deserialize_with = "keywords")]
     pub help_keywords: BTreeSet<String>,
+}
+
+/// In upper case, as texts are compared: a word that the file has in lower case must not be one that nobody can send.
+fn keywords<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
+    let words = BTreeSet::<String>::deserialize(deserializer)?;
+    Ok(words.iter().map(|word| word.trim().to_uppercase()).collect())
 }
 
 /// Which e-mail facts become opt-outs, beside an unsubscribe.
@@ -147,11 +157,11 @@ pub struct Email {
 struct File {
     profile: Profile,
     public_url: Spanned<String>,
-    ingest: Ingest,
-    bus: Bus,
-    dependencies: Dependencies,
+    ingest: Spanned<Ingest>,
+    bus: Spanned<Bus>,
+    dependencies: Spanned<Dependencies>,
     retry: Spanned<Retry>,
-    outbox: Outbox,
+    outbox: Spanned<Outbox>,
     channels: Channels,
     privacy: Privacy,
     vendors: BTreeMap<Spanned<String>, VendorTable>,
@@ -194,6 +204,7 @@ impl Config {
     pub fn parse(path: &Path, text: &str, environment: Environment) -> Result<Self, ConfigError> {
         let at = error::Locator { path, text };
         let file: File = toml::from_str(text).map_err(|error| at.toml(&error))?;
+        meant::check(&at, &file)?;
 
         let profile = match environment("SLUICE_PROFILE").as_deref() {
             None => file.profile,
@@ -218,10 +229,6 @@ impl Config {
             None => check_public_url(file.public_url.get_ref())
                 .map_err(|problem| at.value(file.public_url.span(), "public_url", problem))?,
         };
-        let retry = file.retry;
-        if !(0.0..=1.0).contains(&retry.get_ref().jitter) {
-            return Err(at.value(retry.span(), "retry.jitter", "must lie between 0 and 1".into()));
-        }
         let privacy_key = secrets.resolve("privacy.key", &file.privacy.key)?;
         let mut vendors = BTreeMap::new();
         for (name, table) in file.vendors {
@@ -231,11 +238,11 @@ impl Config {
         Ok(Self {
             profile,
             public_url,
-            ingest: file.ingest,
-            bus: file.bus,
-            dependencies: file.dependencies,
-            retry: retry.into_inner(),
-            outbox: file.outbox,
+            ingest: file.ingest.into_inner(),
+            bus: file.bus.into_inner(),
+            dependencies: file.dependencies.into_inner(),
+            retry: file.retry.into_inner(),
+            outbox: file.outbox.into_inner(),
             channels: file.channels,
             privacy_key,
             vendors,

@@ -28,6 +28,20 @@ impl<T: ?Sized> Deadline<T> {
     }
 }
 
+/// Waits for a call to the blob store, whose port is not ours to wrap.
+///
+/// # Errors
+/// The call failed, or has no answer within the limit.
+pub async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = object_store::Result<T>>,
+) -> object_store::Result<T> {
+    timeout(limit, call).await.unwrap_or_else(|_| {
+        let source = format!("no answer within {limit:?}").into();
+        Err(object_store::Error::Generic { store: "blobs", source })
+    })
+}
+
 #[async_trait]
 impl Bus for Deadline<dyn Bus> {
     async fn publish(&self, topic: &str, message: Message) -> Result<(), PublishError> {

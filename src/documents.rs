@@ -73,9 +73,18 @@ impl Document {
         serde_json::from_str(&self.body).map_err(|error| DocumentsError::Unreadable {
             partition: self.partition.clone(),
             id: self.id.clone(),
-            reason: error.to_string(),
+            reason: without_values(&error),
         })
     }
+}
+
+/// Why JSON has not the expected shape, without the values that serde's own words quote: they may be personal data.
+pub(crate) fn without_values(error: &serde_json::Error) -> String {
+    let (text, line, column) = (error.to_string(), error.line(), error.column());
+    if error.is_data() && !text.starts_with("missing field") {
+        return format!("a value is not of the expected kind at line {line} column {column}");
+    }
+    text
 }
 
 /// One step of an atomic commit. Ids must not hold `/`, `\`, `?` or `#` and have at most 1,023 bytes.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, documents::without_values};
 
 pub use claim_check::{BodyError, check_in};
 
@@ -81,7 +81,7 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// The bytes are no CloudEvent, or of an unknown type.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, EnvelopeError> {
-        let malformed = |error: serde_json::Error| EnvelopeError::Malformed(error.to_string());
+        let malformed = |error: serde_json::Error| EnvelopeError::Malformed(without_values(&error));
         match serde_json::from_slice::<Self>(bytes) {
             Ok(envelope) if envelope.specversion == "1.0" && envelope.event_type == RECEIVED_V1 => Ok(envelope),
             Ok(envelope) => Err(EnvelopeError::UnknownType(envelope.event_type.into_owned())),
@@ -221,6 +221,18 @@ mod tests {
         assert!(matches!(Envelope::decode(b"\xff{"), Err(EnvelopeError::Malformed(_))));
         assert!(matches!(Envelope::decode(b"[]"), Err(EnvelopeError::Malformed(_))));
         let incomplete = br#"{"specversion":"1.0","type":"sluice.callback.received.v1"}"#;
-        assert!(matches!(Envelope::decode(incomplete), Err(EnvelopeError::Malformed(_))));
+        let error = Envelope::decode(incomplete).unwrap_err().to_string();
+        assert!(error.contains("missing field `id`"), "{error}");
+    }
+    #[test]
+    fn what_does_not_fit_is_not_repeated_in_the_error() {
+        let envelope = serde_json::from_slice::<serde_json::Value>(&envelope("text/plain").encode()).unwrap();
+        for wrong in [serde_json::json!({ "to": "+12025550143" }), 12_025_550_143_i64.into()] {
+            let mut envelope = envelope.clone();
+            envelope["time"] = wrong.clone();
+            envelope["data"] = wrong;
+            let error = Envelope::decode(envelope.to_string().as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with("not an envelope") && !error.contains("5550143"), "{error}");
+        }
     }
 }

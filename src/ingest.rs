@@ -86,10 +86,11 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
     }
 
     let identity = vendor.identify(&signed);
+    let kept_headers = header_lines(&parts.headers, vendor.kept_headers());
     let dedupe_key = identity
         .dedupe_key
         .filter(|key| key.len() <= LONGEST_MESSAGE_ID)
-        .unwrap_or_else(|| digest_key(&route.vendor, path_and_query, &body));
+        .unwrap_or_else(|| digest_key(&route.vendor, path_and_query, &kept_headers, &body));
     let text_header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let requesttype = route.request_type;
     let envelope = Envelope {
@@ -108,7 +109,7 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
         tracestate: text_header(header::HeaderName::from_static("tracestate")).map(Cow::Borrowed),
         dataclassification: "personal".into(),
         requestquery: query.into(),
-        requestheaders: header_lines(&parts.headers, vendor.kept_headers()).into(),
+        requestheaders: kept_headers.into(),
         data: None,
         data_base64: None,
         dataref: None,
@@ -168,10 +169,12 @@ fn refuse(app: &App, route: &Route, refusal: &Refusal) -> Response<Body> {
     problem(StatusCode::UNAUTHORIZED, None)
 }
 
-/// The key of a callback without a natural one: a digest of everything that was sent.
-fn digest_key(vendor: &str, path_and_query: &str, body: &[u8]) -> String {
+/// The key of a callback without a natural one: a digest of everything that was sent and will be read.
+fn digest_key(vendor: &str, path_and_query: &str, kept_headers: &str, body: &[u8]) -> String {
     let mut digest = Sha256::new();
     digest.update(path_and_query.as_bytes());
+    digest.update([0]);
+    digest.update(kept_headers.as_bytes());
     digest.update([0]);
     digest.update(body);
     format!("{vendor}:sha256-{}", hex::encode(digest.finalize()))

@@ -21,7 +21,7 @@ use crate::{
 };
 use records::{EventRecord, OutboxRecord, STATUS_ID, StatusRecord, event_id, outbox_id};
 
-/// Rounds of read and commit before a busy partition counts as unavailable.
+/// Rounds of read and commit without progress before a busy partition counts as unavailable.
 const ROUNDS: u32 = 50;
 /// A commit holds at most this many operations (Cosmos DB takes 100) ...
 const OPERATIONS: usize = 90;
@@ -84,6 +84,14 @@ impl Ledger {
         Self { documents, clock, destinations: destinations.into() }
     }
 
+    /// Whether an event of this message is in the ledger.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn knows(&self, key: &str, event: &Event) -> Result<bool, LedgerError> {
+        Ok(self.documents.read(Container::Ledger, key, &event_id(&event.dedupe_key)).await?.is_some())
+    }
+
     /// Applies the events of one message, each exactly once.
     ///
     /// # Errors
@@ -99,10 +107,13 @@ impl Ledger {
             .filter(|pending| seen.insert(pending.id.clone()))
             .collect();
 
-        for round in 0..ROUNDS {
-            if pending.is_empty() {
-                return Ok(applied);
+        // Rounds without progress: a callback of any size may take as many others as it needs.
+        let mut round = 0;
+        while !pending.is_empty() {
+            if round == ROUNDS {
+                return Err(LedgerError::Unavailable(format!("the partition stayed busy for {ROUNDS} rounds")));
             }
+            let before = pending.len();
             let current = self.documents.read(Container::Ledger, key, STATUS_ID).await?;
             let group = self.group_size(&pending);
             let (operations, owed) = self.commit_of(key, &writer, &pending[..group], current)?;
@@ -132,8 +143,9 @@ impl Ledger {
                 Err(CommitError::Unavailable(problem)) => return Err(LedgerError::Unavailable(problem)),
                 Err(CommitError::Refused(problem)) => return Err(LedgerError::Refused(problem)),
             }
+            round = if pending.len() < before { 0 } else { round + 1 };
         }
-        Err(LedgerError::Unavailable(format!("the partition stayed busy for {ROUNDS} rounds")))
+        Ok(applied)
     }
 
     /// How many of the pending events go into one commit.

@@ -16,7 +16,7 @@ use crate::{
     bus::{Message, Property, SharedBus},
     clock::{SharedClock, Timestamp},
     config,
-    documents::{Container, Operation, SharedDocuments},
+    documents::{CommitError, Container, Operation, SharedDocuments},
 };
 use records::{Attempt, Class, ParkedRecord, RetryRecord, StoredMessage, bucket_of};
 
@@ -107,12 +107,33 @@ impl Retries {
             channel: failure.channel.map(str::to_owned),
             message,
         };
-        let write = Operation::upsert(record.id.clone(), &record);
-        if let Err(store) = self.documents.commit(Container::Retries, &record.bucket, vec![write]).await {
-            let error = store.to_string();
-            self.schedule_copy(topic, record.message, due_at, error).await?;
+        if let Err(store) = self.write(&record).await {
+            self.schedule_copy(topic, record.message, due_at, store).await?;
         }
         Ok(Kept::UntilDue(due_at))
+    }
+
+    /// Writes a record, unless the store has one of the same callback that is as far or further. An old delivery that
+    /// comes again (its batch failed, its lock ran out) must not set a callback back: the broker has seen the message id
+    /// of that attempt, and would drop it.
+    async fn write(&self, record: &RetryRecord) -> Result<(), String> {
+        let mut write = Operation::create(record.id.clone(), record);
+        loop {
+            match self.documents.commit(Container::Retries, &record.bucket, vec![write]).await {
+                Ok(_) => return Ok(()),
+                Err(CommitError::Conflict { .. } | CommitError::PreconditionFailed { .. }) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+            let found = self.documents.read(Container::Retries, &record.bucket, &record.id).await;
+            write = match found.map_err(|error| error.to_string())? {
+                Some(document) => match document.parse::<RetryRecord>() {
+                    Ok(known) if known.attempt >= record.attempt => return Ok(()),
+                    _ => Operation::replace(record.id.clone(), record, document.etag),
+                },
+                // The sweep took it in between.
+                None => Operation::create(record.id.clone(), record),
+            };
+        }
     }
 
     async fn park(

@@ -81,6 +81,28 @@ fn values_that_cannot_be_meant_are_refused() {
         ("scheme = \"sendgrid\"", "scheme = \"sengrid\"", "unknown variant `sengrid`"),
         ("scheme = \"sendgrid\"", "scheme = \"standard-webhooks\"", "vendors.sendgrid.mapping: is missing"),
         ("\"message.queued\"", "\"message.quued\"", "unknown variant `message.quued`"),
+        ("body_limit = \"1MiB\"", "body_limit = \"0\"", "ingest.body_limit: must be more than 0"),
+        ("body_timeout = \"5s\"", "body_timeout = \"0s\"", "ingest.body_timeout: must be more than 0"),
+        ("publish_timeout = \"800ms\"", "publish_timeout = \"0s\"", "ingest.publish_timeout: must be more than 0"),
+        ("spool_timeout = \"700ms\"", "spool_timeout = \"0s\"", "ingest.spool_timeout: must be more than 0"),
+        ("claim_check_above = \"192KiB\"", "claim_check_above = \"1MiB\"", "ingest.claim_check_above: must not exceed"),
+        (
+            "deliveries_topic = \"deliveries\"",
+            "deliveries_topic = \"callbacks\"",
+            "bus.deliveries_topic: must be another",
+        ),
+        ("time_to_live = \"14d\"", "time_to_live = \"0s\"", "bus.time_to_live: must be more than 0"),
+        ("lock_duration = \"60s\"", "lock_duration = \"10s\"", "bus.lock_duration: must be longer"),
+        ("max_delivery_count = 10", "max_delivery_count = 0", "bus.max_delivery_count: must be more than 0"),
+        ("\ntimeout = \"10s\"", "\ntimeout = \"0s\"", "dependencies.timeout: must be more than 0"),
+        ("schedule = [\"5s\"", "schedule = [\"0s\"", "retry.schedule: each wait must be more than 0"),
+        ("schedule = [\"5s\"", "schedule = [\"300000years\"", "at most a year"),
+        ("sweep_limit = 20000", "sweep_limit = 0", "retry.sweep_limit: must be more than 0"),
+        ("destinations = []", "destinations = [\"crm\", \"crm\"]", "outbox.destinations: names one twice"),
+        ("destinations = []", "destinations = [\"a/b\"]", "outbox.destinations: each must be 1 to 40"),
+        ("\"/data/email_id\"", "\"data/email_id\"", "vendors.resend.mapping.message_id: must be a JSON Pointer"),
+        ("\"header:webhook-id\"", "\"header:webhook id\"", "vendors.resend.mapping.event_id: names no header"),
+        ("services = { sms", "tolerance = \"0s\"\nservices = { sms", "vendors.twilio.tolerance: must be more than 0"),
     ] {
         let error = error_of(from, to);
         assert!(error.contains(expected), "{to}: {error}");
@@ -106,4 +128,23 @@ fn the_demo_profile_does_not_start_in_azure() {
 fn secrets_do_not_show_in_debug_output() {
     let config = parse(&shipped(), &[("TWILIO_AUTH_TOKEN", "5f2e-the-real-token")]).unwrap();
     assert!(!format!("{config:?}").contains("5f2e"));
+}
+
+#[test]
+fn a_value_that_cannot_be_meant_is_named_with_its_own_line() {
+    let error = error_of("max_delivery_count = 10", "max_delivery_count = 0");
+    assert!(error.starts_with(&format!("sluice.toml:{}: ", line_of("max_delivery_count"))), "{error}");
+}
+
+#[test]
+fn keywords_count_in_whatever_case_the_file_has_them() {
+    let config = parse(&shipped().replace("\"STOP\"", "\"arrêt \""), &[]).unwrap();
+    assert!(config.channels.sms.stop_keywords.contains("ARRÊT"), "{:?}", config.channels.sms.stop_keywords);
+}
+
+#[test]
+fn a_blank_secret_is_a_missing_one() {
+    let config = parse(&shipped(), &[("SLUICE_PRIVACY_KEY", " \n")]).unwrap();
+    assert_eq!(config.missing_secrets().len(), 1);
+    assert!(config.missing_secrets()[0].to_string().ends_with("SLUICE_PRIVACY_KEY is blank"));
 }

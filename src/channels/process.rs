@@ -4,9 +4,13 @@
 //! messages of a batch are grouped by message key, and each group is applied in one commit. A message that fails is
 //! kept as a retry record or parked, so that one bad message never fails its batch.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures_util::{StreamExt, stream};
+use tokio::time::timeout;
 
 use super::opt_out;
 use crate::{
@@ -16,14 +20,14 @@ use crate::{
     host::ServiceBusMessage,
     ledger::{Applied, Arrival, LedgerError, outbox},
     retry::{
-        Failure, NotKept,
+        Failure, Kept, NotKept,
         records::{Class, StoredMessage},
     },
     telemetry::Count,
     vendors::Callback,
 };
 
-/// Partitions written to at once: enough to fill the store's group commit.
+/// Bodies fetched, partitions written to, and failed messages kept at once: enough to fill the store's group commit.
 const CONCURRENCY: usize = 128;
 
 /// What became of a batch.
@@ -71,12 +75,14 @@ struct Outcome {
 pub async fn process(app: &App, channel: Channel, messages: &[ServiceBusMessage]) -> Result<Processed, NotKept> {
     let mut outcomes: Vec<Outcome> = Vec::with_capacity(messages.len());
     let mut groups: HashMap<String, Vec<(usize, Arrival)>> = HashMap::new();
-    for (index, message) in messages.iter().enumerate() {
-        let mut outcome = Outcome::default();
-        match read(app, channel, message, &mut outcome.vendor).await {
+    let reading: Vec<_> = messages.iter().map(|message| read(app, channel, message)).collect();
+    let mut reading = stream::iter(reading).buffered(CONCURRENCY);
+    while let Some((vendor, read)) = reading.next().await {
+        let mut outcome = Outcome { vendor, ..Outcome::default() };
+        match read {
             Ok(arrivals) => {
                 for arrival in arrivals {
-                    groups.entry(arrival.event.message_key()).or_default().push((index, arrival));
+                    groups.entry(arrival.event.message_key()).or_default().push((outcomes.len(), arrival));
                 }
             }
             Err(problem) => outcome.problem = Some(problem),
@@ -112,22 +118,29 @@ pub async fn process(app: &App, channel: Channel, messages: &[ServiceBusMessage]
     settle(app, channel, messages, outcomes).await
 }
 
-/// Turns a message into its events.
+/// Turns a message into its events; names its vendor, where it could be told.
 async fn read(
     app: &App,
     channel: Channel,
     message: &ServiceBusMessage,
-    vendor_name: &mut Option<String>,
-) -> Result<Vec<Arrival>, Problem> {
-    let envelope = Envelope::decode(&message.body).map_err(Problem::permanent)?;
-    *vendor_name = Some(envelope.vendor.to_string());
+) -> (Option<String>, Result<Vec<Arrival>, Problem>) {
+    match Envelope::decode(&message.body) {
+        Ok(envelope) => (Some(envelope.vendor.to_string()), arrivals(app, channel, &envelope).await),
+        Err(error) => (None, Err(Problem::permanent(error))),
+    }
+}
+
+async fn arrivals(app: &App, channel: Channel, envelope: &Envelope<'_>) -> Result<Vec<Arrival>, Problem> {
     let Some(vendor) = app.vendors.get(&envelope.vendor) else {
         return Err(Problem::permanent(format!("vendor {:?} is not configured any more", envelope.vendor)));
     };
-    let body = envelope.body(app.blobs.as_ref()).await.map_err(|error| match error {
-        BodyError::Lost(_) => Problem::permanent(error),
-        BodyError::Unavailable(_) => Problem::transient(error),
-    })?;
+    let limit = app.config.dependencies.timeout;
+    let body = match timeout(limit, envelope.body(app.blobs.as_ref())).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error @ BodyError::Lost(_))) => return Err(Problem::permanent(error)),
+        Ok(Err(error @ BodyError::Unavailable(_))) => return Err(Problem::transient(error)),
+        Err(_) => return Err(Problem::transient(format!("the blob store gave no answer within {limit:?}"))),
+    };
     let callback = Callback {
         channel,
         service_type: envelope.servicetype.to_string(),
@@ -148,25 +161,32 @@ async fn read(
 /// Applies the events of one message key: wishes first, then the ledger, then what the ledger owes the bus.
 ///
 /// The order makes a crash harmless. Recording a wish twice changes nothing, so it may come before the commit that
-/// would make a second delivery a duplicate; after it, it could be lost.
+/// would make a second delivery a duplicate; after it, it could be lost. A wish that the ledger has already is not
+/// recorded again: a repeat is received later, and would undo what the person has wished for since.
 async fn apply(app: &App, key: &str, arrivals: &[Arrival]) -> Result<Applied, Problem> {
-    for arrival in arrivals {
-        let event: &Event = &arrival.event;
-        if let Some(consent) = opt_out::wish(event, &app.config.channels) {
-            let at = super::status::effective_time(event, arrival.received_at);
-            let recorded = opt_out::record(app.documents.as_ref(), &app.tokens, event, consent, at).await;
-            recorded.map_err(Problem::transient)?;
-        }
-    }
-    let mut applied = app.ledger.apply(key, arrivals).await.map_err(|error| match error {
+    let failed = |error: LedgerError| match error {
         LedgerError::Unavailable(_) => Problem::transient(error),
         LedgerError::Refused(_) => Problem::permanent(error),
-    })?;
+    };
+    let mut seen = HashSet::new();
+    for arrival in arrivals {
+        let event: &Event = &arrival.event;
+        let Some(consent) = opt_out::wish(event, &app.config.channels) else { continue };
+        if !seen.insert(event.dedupe_key.as_str()) || app.ledger.knows(key, event).await.map_err(failed)? {
+            continue;
+        }
+        let at = super::status::effective_time(event, arrival.received_at);
+        let recorded = opt_out::record(app.documents.as_ref(), &app.tokens, event, consent, at).await;
+        recorded.map_err(Problem::transient)?;
+    }
+    let mut applied = app.ledger.apply(key, arrivals).await.map_err(failed)?;
     let topic = &app.config.bus.deliveries_topic;
-    for record in applied.owed.drain(..) {
+    for record in std::mem::take(&mut applied.owed) {
         if let Err(error) = outbox::publish(app.bus.as_ref(), app.documents.as_ref(), topic, &record).await {
-            // It stays in the outbox, where the sweep finds it.
-            tracing::warn!(key, id = record.id, %error, "an announcement stays in the outbox");
+            // It stays in the outbox, where the sweep finds it, and so do those behind it: a bus that does not answer
+            // must not be waited for once for each.
+            tracing::warn!(key, id = record.id, %error, "announcements stay in the outbox");
+            break;
         }
     }
     Ok(applied)
@@ -180,34 +200,53 @@ async fn settle(
     outcomes: Vec<Outcome>,
 ) -> Result<Processed, NotKept> {
     let mut processed = Processed { messages: messages.len(), ..Processed::default() };
-    let topic = &app.config.bus.callbacks_topic;
+    let mut failed = Vec::new();
     for (message, outcome) in messages.iter().zip(outcomes) {
         processed.applied += outcome.new;
         processed.duplicates += outcome.known;
-        let vendor = outcome.vendor.as_deref();
-        let count = |count, by| app.meter.add(vendor.unwrap_or_default(), count, by);
-        count(Count::Applied, outcome.new as u64);
-        let Some(problem) = outcome.problem else {
-            let callback =
-                if outcome.new > 0 || outcome.known == 0 { Count::UniqueCallback } else { Count::DuplicateCallback };
-            count(callback, 1);
+        let vendor = outcome.vendor.as_deref().unwrap_or_default();
+        app.meter.add(vendor, Count::Applied, outcome.new as u64);
+        if let Some(problem) = outcome.problem {
+            failed.push((message, outcome.vendor, problem));
             continue;
-        };
-        processed.failed += 1;
-        let failure = Failure { class: problem.class, error: problem.error, vendor, channel: Some(channel.name()) };
-        let envelope = message.correlation_id.as_deref().unwrap_or_default();
-        let error = failure.error.clone();
-        match app.retries.keep(topic, stored(message), failure).await? {
-            crate::retry::Kept::UntilDue(due_at) => {
-                tracing::warn!(channel = channel.name(), vendor, envelope, error, %due_at, "a callback is tried again");
-            }
-            crate::retry::Kept::Parked => {
-                count(Count::Parked, 1);
-                tracing::error!(channel = channel.name(), vendor, envelope, error, "a callback is parked");
-            }
         }
+        let callback =
+            if outcome.new > 0 || outcome.known == 0 { Count::UniqueCallback } else { Count::DuplicateCallback };
+        app.meter.add(vendor, callback, 1);
+    }
+    processed.failed = failed.len();
+    // At once: a store that does not answer must not be waited for once for each message, or the batch outlives its
+    // locks.
+    let keeping: Vec<_> =
+        failed.into_iter().map(|(message, vendor, problem)| keep(app, channel, message, vendor, problem)).collect();
+    let mut keeping = stream::iter(keeping).buffer_unordered(CONCURRENCY);
+    while let Some(kept) = keeping.next().await {
+        kept?;
     }
     Ok(processed)
+}
+
+/// Keeps a failed message for another attempt, or parks it.
+async fn keep(
+    app: &App,
+    channel: Channel,
+    message: &ServiceBusMessage,
+    vendor: Option<String>,
+    problem: Problem,
+) -> Result<(), NotKept> {
+    let (vendor, channel, error) = (vendor.as_deref(), channel.name(), problem.error.clone());
+    let envelope = message.correlation_id.as_deref().unwrap_or_default();
+    let failure = Failure { class: problem.class, error: problem.error, vendor, channel: Some(channel) };
+    match app.retries.keep(&app.config.bus.callbacks_topic, stored(message), failure).await? {
+        Kept::UntilDue(due_at) => {
+            tracing::warn!(channel, vendor, envelope, error, %due_at, "a callback is tried again");
+        }
+        Kept::Parked => {
+            app.meter.add(vendor.unwrap_or_default(), Count::Parked, 1);
+            tracing::error!(channel, vendor, envelope, error, "a callback is parked");
+        }
+    }
+    Ok(())
 }
 
 fn stored(message: &ServiceBusMessage) -> StoredMessage {

@@ -1,14 +1,17 @@
 //! `sluice check`: everything that can be wrong before the first callback.
 
-use std::{collections::BTreeSet, process::ExitCode};
+use std::{collections::BTreeSet, fmt::Write, process::ExitCode};
 
 use clap::Args;
+use http::{HeaderMap, Method};
 
 use super::{Places, run::settings};
 use crate::{
+    clock::{Clock, SystemClock},
     config::{Config, Profile},
     functions::FUNCTIONS,
     local::host::FunctionApp,
+    vendors::{self, Refusal, Request},
 };
 
 #[derive(Debug, Args)]
@@ -31,6 +34,7 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     };
     if let Some(config) = &config {
         problems.extend(config.missing_secrets().into_iter().map(|missing| missing.to_string()));
+        problems.extend(unusable_keys(config));
         if config.profile == Profile::Demo {
             notes.push(format!("{}: the demo profile's secrets are public", path.display()));
         }
@@ -58,20 +62,40 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         }
     }
 
+    let mut out = String::new();
     for note in &notes {
-        println!("note: {note}");
+        writeln!(out, "note: {note}")?;
     }
     for problem in &problems {
-        println!("problem: {problem}");
+        writeln!(out, "problem: {problem}")?;
     }
-    match (problems.len(), &config) {
+    let exit = match (problems.len(), &config) {
         (0, Some(config)) => {
-            println!("ok: {} vendors, {} functions", config.vendors.len(), FUNCTIONS.len());
-            Ok(ExitCode::SUCCESS)
+            writeln!(out, "ok: {} vendors, {} functions", config.vendors.len(), FUNCTIONS.len())?;
+            ExitCode::SUCCESS
         }
         (count, _) => {
-            println!("{count} problem{}", if count == 1 { "" } else { "s" });
-            Ok(ExitCode::FAILURE)
+            writeln!(out, "{count} problem{}", if count == 1 { "" } else { "s" })?;
+            ExitCode::FAILURE
+        }
+    };
+    super::print(&out)?;
+    Ok(exit)
+}
+
+/// What is wrong with secrets that are there: a vendor says so when it cannot verify a request.
+fn unusable_keys(config: &Config) -> Vec<String> {
+    let missing: Vec<_> = config.missing_secrets().into_iter().map(|missing| missing.key).collect();
+    let (url, headers) = (format!("{}/incoming", config.public_url), HeaderMap::new());
+    let request = Request { method: &Method::POST, url: &url, headers: &headers, body: b"" };
+    let mut problems = Vec::new();
+    for (name, vendor) in &config.vendors {
+        if missing.iter().any(|key| key.starts_with(&format!("vendors.{name}."))) {
+            continue;
+        }
+        if let Err(Refusal::NoKey(problem)) = vendors::build(name, vendor).verify(&request, SystemClock.now()) {
+            problems.push(problem);
         }
     }
+    problems
 }

@@ -21,10 +21,15 @@ pub(super) struct ServeArgs {
     port: u16,
 }
 
-impl From<RunArgs> for ServeArgs {
-    fn from(args: RunArgs) -> Self {
-        let port = std::env::var(PORT_VARIABLE).ok().and_then(|port| port.parse().ok()).unwrap_or_default();
-        Self { places: args.places, port }
+impl TryFrom<RunArgs> for ServeArgs {
+    type Error = anyhow::Error;
+
+    /// # Errors
+    /// The variable is no port: on another one than the host's, nobody would ever call.
+    fn try_from(args: RunArgs) -> anyhow::Result<Self> {
+        let text = std::env::var(PORT_VARIABLE)?;
+        let port = text.parse().with_context(|| format!("{PORT_VARIABLE} is `{text}`, which is no port"))?;
+        Ok(Self { places: args.places, port })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `sluice show`: what is known of one message.
 
-use std::process::ExitCode;
+use std::{fmt::Write, process::ExitCode};
 
 use anyhow::bail;
 use clap::Args;
@@ -12,7 +12,7 @@ use crate::{
     event::Event,
     ledger::records::{EVENT_PREFIX, EventRecord, OUTBOX_PREFIX, OutboxRecord, STATUS_ID, StatusRecord},
     local::engine,
-    retry::records::{ParkedRecord, RetryRecord},
+    retry::records::{Attempt, ParkedRecord, RetryRecord},
     telemetry::Tokens,
 };
 
@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct ShowArgs {
     /// `{vendor}:{provider message id}`, for example twilio:SM0e3a8d38d6a037ceca6885c6b654124e
     message_key: String,
-    /// Print phone numbers and addresses instead of the tokens that stand for them
+    /// Print phone numbers and addresses instead of the tokens that stand for them, and what may hold some: reasons, links
     #[arg(long)]
     reveal: bool,
     #[command(flatten)]
@@ -48,58 +48,62 @@ pub(super) async fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
         bail!("nothing is known of {key} (in {})", args.places.data.display());
     }
 
-    println!("{key}");
+    let mut out = String::new();
+    writeln!(out, "{key}")?;
     if let Some(document) = documents.read(Container::Ledger, key, STATUS_ID).await? {
         let status: StatusRecord = document.parse()?;
-        println!("  status    {} since {}", status.status, time(status.status_at));
+        writeln!(out, "  status    {} since {}", status.status, time(status.status_at))?;
         if let Some(code) = &status.reason_code {
-            println!("  reason    {code}");
+            writeln!(out, "  reason    {code}")?;
         }
-        println!("  events    {} ({} opens, {} clicks)", status.events, status.opens, status.clicks);
+        writeln!(out, "  events    {} ({} opens, {} clicks)", status.events, status.opens, status.clicks)?;
     }
     events.sort_by_key(|record| (effective_time(&record.event, record.received_at), record.received_at));
-    println!("\n  happened                  received                  applied after  event");
+    writeln!(out, "\n  happened                  received                  applied after  event")?;
     for record in &events {
         let after = record.applied_at - record.received_at;
         let happened = record.event.occurred_at.map_or_else(|| "not told".to_owned(), time);
-        println!(
+        writeln!(
+            out,
             "  {happened:<24}  {:<24}  {:>10} ms  {}",
             time(record.received_at),
             after.num_milliseconds(),
             describe(&record.event, tokens.as_ref().filter(|_| !args.reveal), args.reveal),
-        );
+        )?;
     }
     let outbox = query_all(documents, Container::Ledger, Query::partition(key).id_prefix(OUTBOX_PREFIX)).await?;
     if !outbox.is_empty() {
-        println!("\n  outbox, not yet published");
+        writeln!(out, "\n  outbox, not yet published")?;
     }
     for document in outbox {
         let record: OutboxRecord = document.parse()?;
-        println!("  {} to {} since {}", record.event.event_type, record.destination, time(record.created_at));
+        writeln!(out, "  {} to {} since {}", record.event.event_type, record.destination, time(record.created_at))?;
     }
     if !retries.is_empty() {
-        println!("\n  retries");
+        writeln!(out, "\n  retries")?;
     }
     for document in retries {
         let record: RetryRecord = document.parse()?;
-        println!("  attempt {} due {}: {}", record.attempt, time(record.due_at), record.last_error);
-        print_history(&record.message.history());
+        writeln!(out, "  attempt {} due {}: {}", record.attempt, time(record.due_at), record.last_error)?;
+        write_history(&mut out, &record.message.history())?;
     }
     if !parked.is_empty() {
-        println!("\n  parked");
+        writeln!(out, "\n  parked")?;
     }
     for document in parked {
         let record: ParkedRecord = document.parse()?;
-        println!("  since {}: {}", time(record.parked_at), record.reason);
-        print_history(&record.history);
+        writeln!(out, "  since {}: {}", time(record.parked_at), record.reason)?;
+        write_history(&mut out, &record.history)?;
     }
+    super::print(&out)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_history(history: &[crate::retry::records::Attempt]) {
+fn write_history(out: &mut String, history: &[Attempt]) -> std::fmt::Result {
     for attempt in history {
-        println!("    attempt {} at {}: {}", attempt.attempt, time(attempt.at), attempt.error);
+        writeln!(out, "    attempt {} at {}: {}", attempt.attempt, time(attempt.at), attempt.error)?;
     }
+    Ok(())
 }
 
 fn time(at: crate::clock::Timestamp) -> String {
@@ -118,9 +122,13 @@ fn describe(event: &Event, tokens: Option<&Tokens>, reveal: bool) -> String {
     if let Some(recipient) = person(&event.recipient) {
         line.push_str(&format!(" to {recipient}"));
     }
-    for (name, value) in [("code", &event.reason_code), ("reason", &event.reason), ("url", &event.url)] {
+    if let Some(code) = &event.reason_code {
+        line.push_str(&format!(", code {code}"));
+    }
+    // Vendors write addresses into their reasons, and links lead to persons.
+    for (name, value) in [("reason", &event.reason), ("url", &event.url)] {
         if let Some(value) = value {
-            line.push_str(&format!(", {name} {value}"));
+            line.push_str(&format!(", {name} {}", if reveal { value } else { "(hidden)" }));
         }
     }
     line

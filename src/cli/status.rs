@@ -1,6 +1,6 @@
 //! `sluice status`: the night shift's first look.
 
-use std::process::ExitCode;
+use std::{fmt::Write, process::ExitCode};
 
 use chrono::Utc;
 use clap::Args;
@@ -56,42 +56,48 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
             "spool": spooled,
             "vendors": vendors,
         });
-        println!("{}", serde_json::to_string_pretty(&status)?);
+        super::print(&format!("{}\n", serde_json::to_string_pretty(&status)?))?;
         return Ok(ExitCode::SUCCESS);
     }
 
-    println!(
+    let mut out = String::new();
+    writeln!(
+        out,
         "{:<28} {:>9} {:>9} {:>9} {:>12}  oldest",
         "subscription", "active", "locked", "scheduled", "dead letters"
-    );
+    )?;
     for depth in &depths {
         let age = depth
             .oldest_enqueued_at
             .map_or_else(|| "-".to_owned(), |oldest| format!("{} s", (now - oldest).num_seconds()));
-        println!(
+        writeln!(
+            out,
             "{:<28} {:>9} {:>9} {:>9} {:>12}  {age}",
             depth.entity.to_string(),
             depth.active,
             depth.locked,
             depth.scheduled,
             depth.dead_letters
-        );
+        )?;
     }
-    println!("\nretries {retries} ({retries_due} due)   parked {parked}   spool {spooled}");
-    println!(
+    writeln!(out, "\nretries {retries} ({retries_due} due)   parked {parked}   spool {spooled}")?;
+    writeln!(
+        out,
         "\n{:<20} {:>10} {:>10} {:>9} {:>9} {:>8} {:>8}",
         "vendor", "inbound", "unique", "storm", "events", "refused", "parked"
-    );
+    )?;
     for (vendor, counts) in &vendors {
         // Duplicates that the broker dropped already never reach a processor: what came in says it all.
         let storm = match counts.unique_callbacks {
             0 => "-".to_owned(),
             unique => format!("{:.2}x", counts.inbound as f64 / unique as f64),
         };
-        println!(
+        writeln!(
+            out,
             "{vendor:<20} {:>10} {:>10} {storm:>9} {:>9} {:>8} {:>8}",
             counts.inbound, counts.unique_callbacks, counts.events_applied, counts.refused, counts.parked
-        );
+        )?;
     }
+    super::print(&out)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -37,7 +37,7 @@ pub struct MissingSecret {
     /// The key in the file, for example `vendors.twilio.secrets[0]`.
     pub key: String,
     pub variable: String,
-    /// "not set", or what is wrong with its value.
+    /// "not set", "blank", or what else is wrong with its value.
     pub problem: &'static str,
 }
 
@@ -81,6 +81,8 @@ impl Resolver<'_> {
             Some(value) if value.starts_with("@Microsoft.KeyVault(") => {
                 Err(missing("an unresolved Key Vault reference"))
             }
+            // An empty key is one that anybody has.
+            Some(value) if value.trim().is_empty() => Err(missing("blank")),
             Some(value) => Ok(Secret::new(value)),
             None => Err(missing("not set")),
         })

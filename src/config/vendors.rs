@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -52,6 +53,30 @@ pub struct Mapping {
     pub reason: Option<String>,
     /// The vendor's words for the status, and the canonical types they mean. Others become `unknown`.
     pub statuses: BTreeMap<String, EventType>,
+}
+
+impl Mapping {
+    /// The first field that names a place which no callback can have.
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        if self.each.as_ref().is_some_and(|each| !each.is_empty() && !each.starts_with('/')) {
+            return Some(("each", "must be a JSON Pointer, which begins with /"));
+        }
+        let fields = [
+            ("message_id", Some(&self.message_id)),
+            ("event_id", self.event_id.as_ref()),
+            ("status", Some(&self.status)),
+            ("occurred_at", self.occurred_at.as_ref()),
+            ("recipient", self.recipient.as_ref()),
+            ("sender", self.sender.as_ref()),
+            ("reason_code", self.reason_code.as_ref()),
+            ("reason", self.reason.as_ref()),
+        ];
+        fields.into_iter().find_map(|(field, place)| match place?.strip_prefix("header:") {
+            Some(name) => HeaderName::try_from(name.trim()).err().map(|_| (field, "names no header that can exist")),
+            None if place?.starts_with('/') => None,
+            None => Some((field, "must be a JSON Pointer, which begins with /, or header:NAME")),
+        })
+    }
 }
 
 /// One vendor, resolved.
@@ -120,6 +145,15 @@ impl VendorTable {
         }
         if self.scheme != Scheme::Twilio && !self.shared_keys.is_empty() {
             return Err(wrong("shared_keys", "is only for the twilio scheme"));
+        }
+        if self.tolerance.is_some_and(|tolerance| tolerance.is_zero()) {
+            return Err(wrong("tolerance", "must be more than 0: no signed time is exactly now"));
+        }
+        if self.answer.as_ref().is_some_and(|answer| HeaderValue::try_from(&answer.content_type).is_err()) {
+            return Err(wrong("answer.content_type", "cannot be the value of a header"));
+        }
+        if let Some((field, problem)) = self.mapping.as_ref().and_then(Mapping::fault) {
+            return Err(wrong(&format!("mapping.{field}"), problem));
         }
         let mut resolved = Vec::new();
         for (index, source) in self.secrets.iter().enumerate() {

@@ -11,7 +11,7 @@ use super::records::{OUTBOX_PREFIX, OutboxRecord};
 use crate::{
     bus::{Bus, Message, Properties, Property, PublishError},
     clock::{Timestamp, millis},
-    documents::{CommitError, Comparison, Container, Documents, DocumentsError, Operation, Query},
+    documents::{CommitError, Comparison, Container, Document, Documents, DocumentsError, Operation, Query},
     event::Event,
 };
 
@@ -25,8 +25,6 @@ const PAGE: usize = 1000;
 pub enum OutboxError {
     #[error(transparent)]
     Publish(#[from] PublishError),
-    #[error(transparent)]
-    Read(#[from] DocumentsError),
     #[error(transparent)]
     Delete(#[from] CommitError),
 }
@@ -56,36 +54,39 @@ pub async fn publish(
     record: &OutboxRecord,
 ) -> Result<(), OutboxError> {
     bus.publish(topic, announcement(record)).await?;
+    delete(documents, record).await?;
+    Ok(())
+}
+
+/// Deletes an entry that nobody is owed any more.
+///
+/// # Errors
+/// The entry is still there.
+pub async fn delete(documents: &dyn Documents, record: &OutboxRecord) -> Result<(), CommitError> {
     documents.commit(Container::Ledger, &record.key, vec![Operation::delete(record.id.clone())]).await?;
     Ok(())
 }
 
-/// Publishes the entries that a crash or a broker's absence left behind, up to `limit`; returns how many.
+/// The oldest entries that a crash or a broker's absence left behind, `limit` at the most.
 ///
 /// # Errors
-/// The bus or the store failed; what was relayed until then stays relayed.
-pub async fn relay_left_behind(
-    bus: &dyn Bus,
+/// The store failed.
+pub async fn left_behind(
     documents: &dyn Documents,
-    topic: &str,
     now: Timestamp,
     limit: usize,
-) -> Result<usize, OutboxError> {
+) -> Result<Vec<Document>, DocumentsError> {
     let before = now - LEFT_BEHIND_AFTER;
     let query = Query::all()
         .id_prefix(OUTBOX_PREFIX)
         .filter("created_at", Comparison::LessOrEqual, millis::text(before))
         .order_by("created_at")
         .page_size(limit.min(PAGE));
-    let page = documents.query(Container::Ledger, &query).await?;
-    let found = page.documents.len();
-    for document in page.documents {
-        publish(bus, documents, topic, &document.parse()?).await?;
-    }
-    Ok(found)
+    Ok(documents.query(Container::Ledger, &query).await?.documents)
 }
 
-fn announcement(record: &OutboxRecord) -> Message {
+/// The message that announces an entry.
+pub fn announcement(record: &OutboxRecord) -> Message {
     let OutboxRecord { id, key, destination, created_at, envelope_id, event } = record;
     let body = Announcement {
         specversion: "1.0",

@@ -24,7 +24,7 @@ impl Tokens {
     }
 
     /// The token of a phone number or e-mail address: `tok_` and 32 hexadecimal digits. Spelling that means the same
-    /// address (case of an e-mail address, spaces and dashes of a number) gives the same token.
+    /// address (a name around an e-mail address or its case, spaces and dashes of a number) gives the same token.
     pub fn address(&self, address: &str) -> String {
         let mut mac = self.keyed.clone();
         mac.update(canonical(address).as_bytes());
@@ -34,6 +34,11 @@ impl Tokens {
 
 fn canonical(address: &str) -> String {
     let address = address.trim();
+    // `Ana <ana@example.com>`
+    let address = match address.strip_suffix('>').and_then(|named| named.rsplit_once('<')) {
+        Some((_, plain)) => plain.trim(),
+        None => address,
+    };
     if address.contains('@') {
         return address.to_lowercase();
     }
@@ -48,6 +53,7 @@ mod tests {
     fn spellings_of_one_address_share_a_token_and_keys_do_not() {
         let tokens = Tokens::new(&Secret::new("key"));
         assert_eq!(tokens.address("Ana@Example.com "), tokens.address("ana@example.com"));
+        assert_eq!(tokens.address("\"Ana <3\" <Ana@example.com>"), tokens.address("ana@example.com"));
         assert_eq!(tokens.address("+1 (202) 555-0143"), tokens.address("+12025550143"));
         assert_ne!(tokens.address("+12025550143"), tokens.address("+12025550144"));
         assert_ne!(tokens.address("+12025550143"), Tokens::new(&Secret::new("other")).address("+12025550143"));

@@ -94,3 +94,10 @@ async fn a_timer_can_run_at_the_start() {
     assert_eq!(runs[0].info.next.map(|next| next.timestamp() % 60), Some(30));
     assert_eq!(runs[0].json["Data"]["timer"]["Schedule"]["AdjustForDST"], false);
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_stop_a_timer() {
+    let runs = runs(&timer_function("*/5 * * * * *"), "2024-02-28T10:00:04.8Z", &[-3_600_200, 4_800, 0]).await;
+    assert_eq!(seconds(&runs), [5, 5, 10]);
+    assert!(runs.iter().all(|run| !run.info.is_past_due));
+}

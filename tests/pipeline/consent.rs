@@ -102,3 +102,30 @@ async fn a_crash_between_the_wish_and_the_ledger_loses_neither() {
     assert_eq!(wishes(&app).await.len(), 1);
     assert_eq!(app.status("twilio:SM1").await.unwrap()["events"], 2);
 }
+
+#[tokio::test]
+async fn a_repeated_start_does_not_undo_the_stop_that_came_after_it() {
+    let app = TestApp::start();
+    inbound(&app, "SM1", "START", None).await;
+    app.clock.advance(std::time::Duration::from_secs(1));
+    inbound(&app, "SM2", "STOP", None).await;
+
+    // Twilio signs neither time nor nonce: whoever has the first request can send it again, whenever he likes.
+    app.clock.advance(std::time::Duration::from_secs(3600));
+    inbound(&app, "SM1", "START", None).await;
+    assert_eq!(wishes(&app).await[0].consent, Consent::OptedOut);
+}
+
+#[tokio::test]
+async fn a_repeat_in_the_same_batch_does_not_undo_a_wish_either() {
+    let app = TestApp::start();
+    let hour = std::time::Duration::from_secs(3600);
+    for (sid, text) in [("SM1", "START"), ("SM2", "STOP"), ("SM1", "START")] {
+        let parameters =
+            [("MessageSid", sid), ("SmsStatus", "received"), ("From", "+12025550143"), ("To", "+1501"), ("Body", text)];
+        assert_eq!(app.twilio("/incoming/twilio/sms/inbound", &parameters).await.status(), StatusCode::OK);
+        app.clock.advance(hour);
+    }
+    assert_eq!(app.process("sms").await, 3);
+    assert_eq!(wishes(&app).await[0].consent, Consent::OptedOut);
+}

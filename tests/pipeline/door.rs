@@ -220,3 +220,41 @@ async fn probes_by_head_and_options_are_answered_and_other_methods_refused() {
     assert_eq!(send("DELETE").await.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(send("GET").await.status(), StatusCode::UNAUTHORIZED, "unsigned");
 }
+
+#[tokio::test]
+async fn a_large_body_that_was_spooled_without_its_claim_check_is_applied_all_the_same() {
+    let app = TestApp::start();
+    let blobs = app.folder.path().join("blobs");
+    std::fs::remove_dir_all(&blobs).unwrap();
+    std::fs::write(&blobs, "not a folder").unwrap();
+    let text = "grüße ".repeat(60_000);
+    let parameters =
+        [("MessageSid", "SM9"), ("SmsStatus", "received"), ("From", "+1202"), ("To", "+1501"), ("Body", text.as_str())];
+    let response = app.twilio("/incoming/twilio/sms/inbound", &parameters).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(app.all(Container::Spool).await.len(), 1);
+
+    std::fs::remove_file(&blobs).unwrap();
+    std::fs::create_dir(&blobs).unwrap();
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert!(app.all(Container::Spool).await.is_empty());
+    assert_eq!(app.process("sms").await, 1);
+    let events = app.documents_of("twilio:SM9").await;
+    assert!(events.iter().any(|body| body["event"]["text"] == text), "the whole text is in the ledger");
+}
+
+#[tokio::test]
+async fn callbacks_that_differ_only_in_a_header_that_is_read_are_two() {
+    let app = TestApp::with(config(&[
+        ("[vendors.resend]\nscheme = \"standard-webhooks\"", "[vendors.resend]\nscheme = \"none\""),
+        ("status = \"/type\"", "status = \"header:x-event\""),
+    ]));
+    for event in ["email.sent", "email.delivered", "email.delivered"] {
+        let request = Request::post("/incoming/resend/email/events").header("x-event", event);
+        let request = request.body(Body::from(r#"{"data":{"email_id":"m1"}}"#)).unwrap();
+        assert_eq!(app.send(request).await.status(), StatusCode::OK);
+    }
+    assert_eq!(app.process("email").await, 2, "the repeat is dropped");
+    let status = app.status("resend:m1").await.unwrap();
+    assert_eq!((&status["status"], &status["events"]), (&"message.delivered".into(), &2.into()));
+}

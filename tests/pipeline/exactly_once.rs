@@ -141,3 +141,28 @@ async fn a_batch_of_a_thousand_events_is_split_over_commits_and_applied_whole() 
     assert!(again.new.iter().all(|new| !new));
     assert_eq!(app.status("sendgrid:m1").await.unwrap()["clicks"], 900);
 }
+
+#[tokio::test]
+async fn however_many_commits_the_events_of_one_message_need_they_all_get_through() {
+    // Four destinations: 17 events a commit, and so more commits than the rounds that a busy partition is given.
+    let destinations = ("destinations = []", "destinations = [\"a\", \"b\", \"c\", \"d\"]");
+    let app = TestApp::with(crate::support::config(&[destinations]));
+    let arrivals: Vec<_> = (0..1_000)
+        .map(|index| {
+            let event = sluice::event::Event::new(
+                sluice::event::EventType::MessageClicked,
+                sluice::event::Channel::Email,
+                "sendgrid",
+                "m1",
+                format!("sendgrid:{index}"),
+            );
+            let received_at = "2026-11-20T10:00:00Z".parse().unwrap();
+            sluice::ledger::Arrival { event, envelope_id: "e".into(), received_at }
+        })
+        .collect();
+    let applied = app.app.ledger.apply("sendgrid:m1", &arrivals).await.unwrap();
+    assert!(applied.new.iter().all(|new| *new));
+    assert_eq!(applied.owed.len(), 4_000);
+    let again = app.app.ledger.apply("sendgrid:m1", &arrivals).await.unwrap();
+    assert!(again.new.iter().all(|new| !new));
+}

@@ -4,9 +4,11 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use axum::http::StatusCode;
 use bytes::Bytes;
+use object_store::ObjectStoreExt;
 use sluice::{
     bus::{Bus, Message, Properties},
-    documents::{Container, Operation},
+    documents::{Container, Documents, Operation},
+    retry::records::{SpoolRecord, StoredMessage},
 };
 
 use crate::support::{Fault, TestApp, config, receipt};
@@ -144,4 +146,157 @@ async fn two_sweeps_at_once_bring_each_record_back_once() {
     let (one, two) = tokio::join!(app.sweep(), app.sweep());
     assert_eq!((one, two), (StatusCode::OK, StatusCode::OK));
     assert_eq!(app.process("sms").await, 50, "the second copy of each is a duplicate to the broker");
+}
+
+#[tokio::test]
+async fn an_old_delivery_that_comes_again_does_not_set_a_retry_back() {
+    let app = TestApp::start();
+    app.documents.fail(ledger_down);
+    app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    // The first delivery fails and is kept, but the host dies before it completes the message.
+    let entity = crate::support::entity("sms");
+    let received = app.broker.receive(&entity, 1, Duration::ZERO).await.unwrap();
+    let body = crate::support::invocation_of("process-sms", &received);
+    let request = axum::http::Request::post("/process-sms").body(body.into()).unwrap();
+    assert_eq!(app.send(request).await.status(), StatusCode::OK);
+    // Meanwhile the retry comes and fails, too.
+    app.clock.advance(Duration::from_secs(7));
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert_eq!(app.process("sms").await, 1);
+    // Now the lock runs out. Were attempt 2 kept again, the broker would drop it: it has seen that message id.
+    app.clock.advance(Duration::from_secs(61));
+    assert_eq!(app.process("sms").await, 1);
+    let record: serde_json::Value = app.all(Container::Retries).await[0].parse().unwrap();
+    assert_eq!(record["attempt"], 3);
+
+    app.documents.heal();
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert_eq!(app.process("sms").await, 1);
+    assert_eq!(app.status(KEY).await.unwrap()["events"], 1);
+}
+
+fn message(id: &str, body: Vec<u8>) -> Message {
+    let mut properties = Properties::new();
+    properties.insert("channel".into(), "sms".into());
+    Message {
+        message_id: id.into(),
+        content_type: None,
+        correlation_id: None,
+        subject: None,
+        properties,
+        time_to_live: None,
+        scheduled_enqueue_time: None,
+        body: body.into(),
+    }
+}
+
+fn spooled(app: &TestApp, id: &str, message: &Message) -> SpoolRecord {
+    SpoolRecord {
+        id: id.into(),
+        bucket: "bucket-0".into(),
+        due_at: app.app.clock.now(),
+        topic: "callbacks".into(),
+        message: StoredMessage::from_message(message),
+    }
+}
+
+#[tokio::test]
+async fn what_the_broker_will_never_take_is_parked_and_holds_up_nothing() {
+    let app = TestApp::start();
+    app.documents.fail(ledger_down);
+    app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    app.process("sms").await;
+    app.documents.heal();
+
+    // More than a page of them, in both spools, all due before the retry.
+    for index in 0..600 {
+        let record = spooled(&app, &format!("s{index}"), &message("", b"{}".to_vec()));
+        let write = Operation::create(record.id.clone(), &record);
+        app.documents.commit(Container::Spool, "bucket-0", vec![write]).await.unwrap();
+    }
+    let record = serde_json::to_vec(&spooled(&app, "b", &message("", b"{}".to_vec()))).unwrap();
+    app.app.blobs.put(&"spool/refused.json".into(), record.into()).await.unwrap();
+    app.app.blobs.put(&"spool/torn.json".into(), "{".into()).await.unwrap();
+    let unreadable = serde_json::json!({ "due_at": "2026-11-20T10:00:00.000Z" });
+    let write = (0..90).map(|index| Operation::create(format!("u{index}"), &unreadable)).collect();
+    app.documents.commit(Container::Retries, "bucket-0", write).await.unwrap();
+
+    app.clock.advance(Duration::from_secs(7));
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert!(app.all(Container::Spool).await.is_empty());
+    assert_eq!(app.all(Container::Parked).await.len(), 601);
+    assert_eq!(app.process("sms").await, 1);
+    assert_eq!(app.status(KEY).await.unwrap()["events"], 1);
+}
+
+#[tokio::test]
+async fn records_that_cannot_be_read_hold_up_none_behind_them() {
+    let app = TestApp::start();
+    let unreadable = serde_json::json!({ "due_at": "2026-11-20T09:00:00.000Z" });
+    for page in 0..6 {
+        let write = (0..90).map(|index| Operation::create(format!("u{page}-{index}"), &unreadable)).collect();
+        app.documents.commit(Container::Retries, "bucket-0", write).await.unwrap();
+    }
+    app.documents.fail(ledger_down);
+    app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    app.process("sms").await;
+    app.documents.heal();
+    app.clock.advance(Duration::from_secs(7));
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert_eq!(app.process("sms").await, 1);
+}
+
+#[tokio::test]
+async fn a_spool_that_fails_does_not_hold_up_the_retries() {
+    let app = TestApp::start();
+    app.documents.fail(ledger_down);
+    app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    app.process("sms").await;
+    app.documents.heal();
+    let blobs = app.folder.path().join("blobs");
+    std::fs::remove_dir_all(&blobs).unwrap();
+    std::fs::create_dir_all(blobs.join("spool/x.json")).unwrap();
+    std::os::unix::fs::symlink("x.json", blobs.join("spool/x.json/x.json")).unwrap();
+    app.clock.advance(Duration::from_secs(7));
+    app.sweep().await;
+    assert_eq!(app.process("sms").await, 1);
+}
+
+#[tokio::test]
+async fn a_store_that_never_answers_is_waited_for_once_and_not_for_each_message() {
+    let app = TestApp::with(config(&[("timeout = \"10s\"", "timeout = \"100ms\"")]));
+    app.documents.fail(|_, _, _| Some(Fault::Hang));
+    for index in 0..40 {
+        app.twilio(PATH, &receipt(&format!("SM{index}"), "delivered")).await;
+    }
+    let started = std::time::Instant::now();
+    assert_eq!(app.process("sms").await, 40);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!(app.waiting().await, 40, "scheduled copies");
+}
+
+#[tokio::test]
+async fn a_blob_store_that_never_answers_holds_up_only_what_waits_for_it() {
+    let app = TestApp::with(config(&[("timeout = \"10s\"", "timeout = \"100ms\"")]));
+    let text = "grüße ".repeat(60_000);
+    for sid in ["SM8", "SM9"] {
+        let inbound = [("MessageSid", sid), ("SmsStatus", "received"), ("Body", text.as_str())];
+        app.twilio("/incoming/twilio/sms/inbound", &inbound).await;
+    }
+    app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    // Opening a pipe waits for somebody at its other end.
+    let payloads = app.folder.path().join("blobs/payloads/2026/11/20");
+    let blobs: Vec<_> = std::fs::read_dir(payloads).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for blob in &blobs {
+        std::fs::remove_file(blob).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(blob).status().unwrap().success());
+    }
+    let started = std::time::Instant::now();
+    assert_eq!(app.process("sms").await, 3);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!(app.status(KEY).await.unwrap()["events"], 1);
+    assert_eq!(app.all(Container::Retries).await.len(), 2);
+    for blob in &blobs {
+        drop(std::fs::OpenOptions::new().write(true).open(blob).unwrap());
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use axum::http::StatusCode;
-use sluice::local::broker::Entity;
+use axum::http::{Request, StatusCode};
+use sluice::{documents::Container, local::broker::Entity};
 
 use crate::support::{TestApp, config, receipt};
 
@@ -60,4 +60,50 @@ async fn what_the_bus_did_not_take_stays_owed_until_a_sweep_relays_it() {
     assert_eq!(app.sweep().await, StatusCode::OK);
     assert_eq!(announced(&app).await.len(), 2);
     assert_eq!(app.ids("twilio:SM1").await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_announcement_that_the_bus_will_never_take_is_parked_and_holds_up_no_other() {
+    let app = app();
+    let text = "x".repeat(300_000);
+    let inbound = [("MessageSid", "SM1"), ("SmsStatus", "received"), ("From", "+1202"), ("Body", text.as_str())];
+    app.twilio("/incoming/twilio/sms/inbound", &inbound).await;
+    app.process("sms").await;
+    app.clock.advance(Duration::from_secs(1));
+    app.twilio(PATH, &receipt("SM2", "delivered")).await;
+    app.bus.down.store(true, Ordering::SeqCst);
+    app.process("sms").await;
+    app.bus.down.store(false, Ordering::SeqCst);
+
+    app.clock.advance(Duration::from_secs(31));
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert_eq!(announced(&app).await.len(), 2, "SM2 to both destinations");
+    let parked = app.all(Container::Parked).await;
+    assert_eq!(parked.len(), 2, "SM1 to each destination");
+    let parked: serde_json::Value = parked[0].parse().unwrap();
+    assert_eq!((&parked["message_key"], &parked["vendor"]), (&"twilio:SM1".into(), &"twilio".into()));
+    assert_eq!(app.ids("twilio:SM1").await, ["evt:twilio:SM1:received", "status"]);
+}
+
+#[tokio::test]
+async fn a_bus_that_never_answers_is_waited_for_once_and_not_for_each_announcement() {
+    let app = TestApp::with(config(&[
+        ("destinations = []", "destinations = [\"crm\", \"audit\"]"),
+        ("timeout = \"10s\"", "timeout = \"100ms\""),
+        ("[vendors.resend]\nscheme = \"standard-webhooks\"", "[vendors.resend]\nscheme = \"none\""),
+        ("message_id = \"/data/email_id\"", "each = \"\"\nmessage_id = \"/id\""),
+    ]));
+    let events: Vec<_> = (0..40).map(|_| serde_json::json!({ "id": "m1", "type": "email.opened" })).collect();
+    let request = Request::post("/incoming/resend/email/events").body(serde_json::json!(events).to_string().into());
+    assert_eq!(app.send(request.unwrap()).await.status(), StatusCode::OK);
+    app.bus.hangs.store(true, Ordering::SeqCst);
+    let started = std::time::Instant::now();
+    assert_eq!(app.process("email").await, 1);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!(app.status("resend:m1").await.unwrap()["events"], 40);
+
+    app.bus.hangs.store(false, Ordering::SeqCst);
+    app.clock.advance(Duration::from_secs(31));
+    assert_eq!(app.sweep().await, StatusCode::OK);
+    assert_eq!(announced(&app).await.len(), 80);
 }

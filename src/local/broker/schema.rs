@@ -15,13 +15,8 @@ use crate::{bus::Topology, local::sqlite::Profile};
 /// and the rows stay in the order of their sequence numbers.
 pub(super) const READY: i64 = 0;
 
-pub(super) const PROFILE: Profile = Profile {
-    migrations: &[SCHEMA],
-    writer_cache_kib: 8 * 1024,
-    reader_cache_kib: 1024,
-    page_size: 4096,
-    checkpoint_pages: 250,
-};
+pub(super) const PROFILE: Profile =
+    Profile { migrations: &[SCHEMA], writer_cache_kib: 8 * 1024, reader_cache_kib: 1024, checkpoint_pages: 250 };
 
 const SCHEMA: &str = "
 CREATE TABLE sequence (name TEXT PRIMARY KEY, reserved INTEGER NOT NULL) WITHOUT ROWID;

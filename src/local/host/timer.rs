@@ -49,11 +49,10 @@ impl TimerLoop {
         }
         let mut due = self.trigger.schedule.next_after(self.clock.now());
         let mut overrun = false;
+        let mut start = started;
         while let Some(moment) = due {
-            if !self.wait_for(moment, &mut stop).await {
-                return;
-            }
-            let start = self.clock.now();
+            let Some(moment) = self.wait_for(moment, start, &mut stop).await else { return };
+            start = self.clock.now();
             let is_past_due = overrun || start - moment > PUNCTUAL;
             self.fire(&mut status, moment, is_past_due).await;
             // A late run stands for all occurrences up to its start, so that a slow handler is not chased by a queue.
@@ -62,20 +61,30 @@ impl TimerLoop {
         }
     }
 
-    /// False when the host is to stop first.
-    async fn wait_for(&self, moment: Timestamp, stop: &mut watch::Receiver<bool>) -> bool {
+    /// The occurrence that has come: `moment`, or an earlier one where the clock was set back behind `since`, or else
+    /// the timer would stand still for as long. `None` when the host is to stop first.
+    async fn wait_for(
+        &self,
+        mut moment: Timestamp,
+        since: Timestamp,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<Timestamp> {
         loop {
             if *stop.borrow() {
-                return false;
+                return None;
             }
-            let Ok(left) = (moment - self.clock.now()).to_std() else { return true };
+            let now = self.clock.now();
+            if since - now > PUNCTUAL {
+                moment = self.trigger.schedule.next_after(now).map_or(moment, |sooner| sooner.min(moment));
+            }
+            let left = (moment - now).to_std().unwrap_or_default();
             if left.is_zero() {
-                return true;
+                return Some(moment);
             }
             tokio::select! {
                 () = tokio::time::sleep(left.min(NAP)) => {}
                 changed = stop.changed() => if changed.is_err() {
-                    return false;
+                    return None;
                 }
             }
         }

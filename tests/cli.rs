@@ -1,0 +1,85 @@
+//! The command line, as somebody at a terminal meets it.
+
+mod support;
+
+use std::process::{Command, Output, Stdio};
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
+use support::{TestApp, config};
+
+fn sluice(app: &TestApp, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+    command
+        .args(arguments)
+        .args(["--root", env!("CARGO_MANIFEST_DIR"), "--data"])
+        .arg(app.folder.path())
+        .env_remove("FUNCTIONS_CUSTOMHANDLER_PORT")
+        .stderr(Stdio::piped());
+    command
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// An app whose ledger has a bounce.
+async fn bounced() -> TestApp {
+    let app = TestApp::with(config(&[(
+        "[vendors.resend]\nscheme = \"standard-webhooks\"",
+        "[vendors.resend]\nscheme = \"none\"",
+    )]));
+    let body = r#"{"type":"email.bounced","data":{"email_id":"m1","to":["ana@example.com"],
+                   "bounce":{"message":"550 5.1.1 <ana@example.com>: no such user"}}}"#;
+    let request = Request::post("/incoming/resend/email/events").body(Body::from(body)).unwrap();
+    assert_eq!(app.send(request).await.status(), StatusCode::OK);
+    assert_eq!(app.process("email").await, 1);
+    app
+}
+
+#[tokio::test]
+async fn show_names_people_only_when_asked_to() {
+    let app = bounced().await;
+    let hidden = sluice(&app, &["show", "resend:m1"]).output().unwrap();
+    let hidden = String::from_utf8(hidden.stdout).unwrap();
+    assert!(hidden.contains("message.bounced") && hidden.contains("to tok_"), "{hidden}");
+    assert!(!hidden.contains("ana@example.com"), "{hidden}");
+    let revealed = sluice(&app, &["show", "resend:m1", "--reveal"]).output().unwrap();
+    let revealed = String::from_utf8(revealed.stdout).unwrap();
+    assert!(revealed.contains("to ana@example.com") && revealed.contains("no such user"), "{revealed}");
+}
+
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_is_no_failure() {
+    let app = bounced().await;
+    for arguments in [&["show", "resend:m1"][..], &["status"], &["status", "--json"]] {
+        let mut child = sluice(&app, arguments).stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_none_is_told_instead_of_listening_where_nobody_calls() {
+    let app = TestApp::start();
+    let output = sluice(&app, &[]).env("FUNCTIONS_CUSTOMHANDLER_PORT", "http").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("FUNCTIONS_CUSTOMHANDLER_PORT is `http`"), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn check_tells_of_a_secret_that_is_no_key() {
+    let app = TestApp::start();
+    let check = |value: &str| {
+        let output = sluice(&app, &["check"]).env("SENDGRID_PUBLIC_KEY", value).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, told) = check("MFkw-half-a-key");
+    assert_eq!(code, Some(1));
+    assert!(told.contains("vendors.sendgrid.secrets[0] is not base64") && !told.contains("half-a-key"), "{told}");
+    assert_eq!(check("").0, Some(0), "the demo profile's own");
+}
