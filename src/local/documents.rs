@@ -4,6 +4,7 @@
 //! and a commit of theirs touches that page alone. Reads and queries ([`query`]) run on connections of their own; commits
 //! ([`commit`]) run on the writer thread, many to a transaction.
 
+mod body;
 mod commit;
 mod query;
 mod schema;
