@@ -2,14 +2,14 @@
 //! them (`broker_*`, `durability*`). One file per family of promises; [`adapters`] says how another adapter joins.
 
 mod adapters;
-// mod broker_dead_letter;
-// mod broker_duplicates;
-// mod broker_look;
-// mod broker_receive;
-// mod broker_schedule_ttl;
-// mod broker_settle;
-// mod broker_wait;
-// mod bus_publish;
+mod broker_dead_letter;
+mod broker_duplicates;
+mod broker_look;
+mod broker_receive;
+mod broker_schedule_ttl;
+mod broker_settle;
+mod broker_wait;
+mod bus_publish;
 mod clock;
 mod documents_commit;
 mod documents_paging;
