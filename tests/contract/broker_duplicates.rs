@@ -155,9 +155,8 @@ async fn what_is_forgotten_leaves_the_file() {
         test.publish(&[&format!("later {round}")]).await;
         test.clock.advance(WINDOW / 4);
     }
-    let path = test.path();
-    drop(test);
-    let file = rusqlite::Connection::open(path).unwrap();
+    let folder = test.close();
+    let file = rusqlite::Connection::open(folder.path().join("broker.sqlite")).unwrap();
     let rows: i64 = file.query_row("SELECT count(*) FROM seen", [], |row| row.get(0)).unwrap();
     assert!(rows < 20, "{rows} rows of ids");
 }

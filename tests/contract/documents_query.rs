@@ -83,7 +83,8 @@ async fn compare_all<T: PartialOrd + Copy>(store: &dyn Documents, values: &[T], 
     for (n, value) in values.iter().enumerate() {
         put(store, "p", &format!("{n:02}"), json!({"field": as_json(*value)})).await;
     }
-    let holds: [(Comparison, fn(&T, &T) -> bool); 5] =
+    type Holds<T> = fn(&T, &T) -> bool;
+    let holds: [(Comparison, Holds<T>); 5] =
         [(Equal, T::eq), (Less, T::lt), (LessOrEqual, T::le), (Greater, T::gt), (GreaterOrEqual, T::ge)];
     for right in values {
         for (comparison, holds) in holds {

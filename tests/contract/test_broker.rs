@@ -95,8 +95,14 @@ impl TestBroker {
         Self::on(folder, clock)
     }
 
+    /// The file, which stays open.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("broker.sqlite")
+    }
+
+    /// Closes the file.
+    pub fn close(self) -> Arc<TempDir> {
+        self.folder
     }
 
     /// Publishes messages for the `sms` subscription.
