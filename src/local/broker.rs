@@ -31,7 +31,7 @@ use tokio::time::{Instant, sleep_until};
 use self::{
     publish::Publication,
     routes::{Queue, Routes},
-    schema::PROFILE,
+    schema::{NO_ENTITY, PROFILE},
     seen::Seen,
     settle::Verdict,
 };
@@ -47,6 +47,9 @@ pub use types::{BrokerError, Depth, Entity, Lock, Received, Settlement};
 /// The longest a waiting receiver sleeps before it looks again. Publications and due times wake it earlier; this
 /// covers a wall clock that was set forward.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// As good as endless, and a deadline that can be computed.
+const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// The broker. Clones share it; dropping the last one closes the file.
 #[derive(Debug, Clone)]
@@ -145,7 +148,7 @@ impl Broker {
         if max == 0 {
             return Ok(Vec::new());
         }
-        let deadline = Instant::now() + wait;
+        let deadline = Instant::now() + wait.min(LONGEST_WAIT);
         loop {
             let claimant = Arc::clone(queue);
             let writer = self.writer.downgrade();
@@ -154,13 +157,14 @@ impl Broker {
                 .run(move |connection, state| claim::claim(connection, state, &claimant, max, writer))
                 .await?;
             if !claim.claimed.is_empty() {
-                if claim.again || claim.claimed.len() == max {
+                if claim.more {
                     queue.ready.notify_one();
                 }
                 let deliveries = claim.claimed.take();
                 return Ok(deliveries.into_iter().map(|row| row.into_received(queue.id)).collect());
             }
-            if claim.again {
+            if claim.more {
+                // What was looked at had expired or was spent.
                 continue;
             }
             if Instant::now() >= deadline {
@@ -218,7 +222,7 @@ impl Broker {
     pub async fn peek(&self, entity: &Entity, from_sequence: i64, max: usize) -> Result<Vec<Received>, BrokerError> {
         let id = self.queue(entity)?.id;
         let rows = self.readers.run(move |connection| browse::peek(connection, id, from_sequence, max)).await?;
-        Ok(rows.into_iter().map(|row| row.into_received(id)).collect())
+        Ok(rows.into_iter().map(|row| row.into_received(NO_ENTITY)).collect())
     }
 
     /// How much waits in each subscription, including those that are no longer in the topology.

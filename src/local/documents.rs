@@ -4,6 +4,7 @@
 //! and a commit of theirs touches that page alone. Reads and queries ([`query`]) run on connections of their own; commits
 //! ([`commit`]) run on the writer thread, many to a transaction.
 
+mod body;
 mod commit;
 mod query;
 mod schema;
@@ -39,17 +40,20 @@ struct DocumentsState {
     clock: SharedClock,
     /// Etags are never used twice, not even for a document that was deleted and created again.
     versions: Sequence,
+    /// In milliseconds since 1970.
     purged_at: i64,
+    /// The last purge did not get to the end: the next commit goes on with it.
+    purging: bool,
 }
 
 impl State for DocumentsState {
     fn before_commit(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let now = self.clock.now().timestamp_millis();
-        if now.abs_diff(self.purged_at) < schema::PURGE_EVERY_MS {
-            return Ok(());
+        if self.purging || now.abs_diff(self.purged_at) >= schema::PURGE_EVERY_MS {
+            self.purged_at = now;
+            self.purging = schema::purge(connection, now)?;
         }
-        self.purged_at = now;
-        schema::purge(connection, now)
+        Ok(())
     }
 
     fn committed(&mut self) {}
@@ -69,7 +73,7 @@ impl LocalDocuments {
             let clock = Arc::clone(&clock);
             move |connection| {
                 let versions = Sequence::open(connection, "version")?;
-                Ok(DocumentsState { clock, versions, purged_at: 0 })
+                Ok(DocumentsState { clock, versions, purged_at: 0, purging: false })
             }
         })?;
         let readers = Readers::open(path, &schema::PROFILE, "documents-reader", READERS)?;

@@ -23,8 +23,8 @@ const MOST_ROWS: usize = 512;
 /// What a claim found.
 pub(super) struct Claim {
     pub claimed: Claimed,
-    /// Rows were dropped or dead-lettered, and there may be more behind them: claim again.
-    pub again: bool,
+    /// As many rows were looked at as one claim may: there may be more behind them.
+    pub more: bool,
     /// With nothing claimed: when the next message becomes due, in microseconds from now.
     pub due_in: Option<i64>,
 }
@@ -40,10 +40,6 @@ pub(super) struct Claimed {
 impl Claimed {
     pub fn is_empty(&self) -> bool {
         self.deliveries.is_empty()
-    }
-
-    pub fn len(&self) -> usize {
-        self.deliveries.len()
     }
 
     /// Hands the messages over.
@@ -119,9 +115,9 @@ pub(super) fn claim(
         }
     }
 
-    let again = looked_at == max && claimed.len() < max;
-    let due_in = if claimed.is_empty() && !again { next_due(connection, queue, now)? } else { None };
-    Ok(Claim { claimed, again, due_in })
+    let more = looked_at == max;
+    let due_in = if claimed.is_empty() && !more { next_due(connection, queue, now)? } else { None };
+    Ok(Claim { claimed, more, due_in })
 }
 
 /// Where a claim looks.

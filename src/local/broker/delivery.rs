@@ -11,7 +11,7 @@ use crate::bus::{Message, Properties};
 macro_rules! columns {
     () => {
         "q.sequence, q.deliveries, m.enqueued_at, m.expires_at, m.message_id, m.content_type, m.correlation_id,
-         m.subject, m.properties, m.body, d.reason, d.description, q.due
+         m.subject, m.properties, m.body, d.reason, d.description, q.due, m.scheduled
          FROM queue q JOIN message m ON m.sequence = q.sequence LEFT JOIN dead_letter d ON d.sequence = q.sequence "
     };
 }
@@ -34,6 +34,7 @@ pub(super) struct Delivery {
     pub body: Vec<u8>,
     pub dead_letter_reason: Option<String>,
     pub dead_letter_description: Option<String>,
+    pub scheduled: Option<i64>,
 }
 
 impl Delivery {
@@ -53,9 +54,11 @@ impl Delivery {
             dead_letter_reason: row.get(10)?,
             dead_letter_description: row.get(11)?,
             due: row.get(12)?,
+            scheduled: row.get(13)?,
         })
     }
 
+    /// The lock is good for settling in `entity`.
     pub fn into_received(self, entity: i64) -> Received {
         let properties: Properties = serde_json::from_str(&self.properties).unwrap_or_else(|error| {
             // Only in a damaged file. The message still goes out: its reader parks what it does not understand.
@@ -83,7 +86,7 @@ impl Delivery {
                     .expires_at
                     .and_then(|expires| u64::try_from(expires - self.enqueued_at).ok())
                     .map(std::time::Duration::from_micros),
-                scheduled_enqueue_time: None,
+                scheduled_enqueue_time: self.scheduled.map(timestamp),
                 body: self.body.into(),
             },
             dead_letter_reason: self.dead_letter_reason,

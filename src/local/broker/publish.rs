@@ -49,7 +49,10 @@ impl Publication {
             return refused("a property is not a finite number");
         }
         let properties = serde_json::to_string(&message.properties).expect("properties serialise to JSON");
-        if message.body.len() + properties.len() > MESSAGE_BYTES {
+        let text = |field: &Option<String>| field.as_ref().map_or(0, String::len);
+        let texts = text(&message.correlation_id) + text(&message.subject) + message.message_id.len();
+        let content_type = message.content_type.as_ref().map_or(0, |content_type| content_type.len());
+        if message.body.len() + properties.len() + texts + content_type > MESSAGE_BYTES {
             return refused("a message must not exceed 256 KB");
         }
         let time_to_live = message.time_to_live.and_then(micros);
@@ -78,16 +81,16 @@ impl Publication {
         if !state.seen.accept(self.topic.id, self.digest, now) {
             return Ok(());
         }
-        let scheduled = self.scheduled.filter(|time| *time > now);
-        let enqueued_at = scheduled.unwrap_or(now);
+        let due = self.scheduled.filter(|time| *time > now);
+        let enqueued_at = due.unwrap_or(now);
         let expires_at = self.time_to_live.map(|lifetime| enqueued_at.saturating_add(lifetime));
         for queue in &self.queues {
             let sequence = state.sequence.take(connection)?;
             connection
                 .prepare_cached(
                     "INSERT INTO message (sequence, message_id, enqueued_at, expires_at, content_type, correlation_id,
-                                          subject, properties, body)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                                          subject, properties, body, scheduled)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 )?
                 .execute(params![
                     sequence,
@@ -99,10 +102,11 @@ impl Publication {
                     self.subject,
                     self.properties,
                     &self.body[..],
+                    self.scheduled,
                 ])?;
             connection
                 .prepare_cached("INSERT INTO queue (entity, due, sequence, deliveries) VALUES (?1, ?2, ?3, 0)")?
-                .execute(params![queue.id, scheduled.unwrap_or(READY), sequence])?;
+                .execute(params![queue.id, due.unwrap_or(READY), sequence])?;
             state.touch(queue);
         }
         Ok(())

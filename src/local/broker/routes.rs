@@ -124,7 +124,7 @@ fn queue(topology: &Topology, ids: &HashMap<Entity, i64>, entity: &Entity, id: i
         id,
         entity: entity.clone(),
         dead_letters: ids.get(&entity.dead_letters()).copied().unwrap_or(id),
-        lock_duration: micros(rules.map_or(LEFTOVER_LOCK, |rules| rules.lock_duration)).unwrap_or(i64::MAX),
+        lock_duration: micros(rules.map_or(LEFTOVER_LOCK, |rules| rules.lock_duration)).unwrap_or(i64::MAX / 2),
         max_delivery_count: rules.map_or(LEFTOVER_DELIVERIES, |rules| rules.max_delivery_count).max(1),
         dead_letter_on_expiration: rules.is_none_or(|rules| rules.dead_letter_on_expiration),
         ready: Notify::new(),

@@ -14,9 +14,15 @@ use crate::{bus::Topology, local::sqlite::Profile};
 /// `due` of a message that can be received at once. No clock is compared, so a clock that jumps back hides nothing,
 /// and the rows stay in the order of their sequence numbers.
 pub(super) const READY: i64 = 0;
+/// An entity that does not exist: their numbers begin with 1.
+pub(super) const NO_ENTITY: i64 = 0;
 
-pub(super) const PROFILE: Profile =
-    Profile { migrations: &[SCHEMA], writer_cache_kib: 8 * 1024, reader_cache_kib: 1024, checkpoint_pages: 250 };
+pub(super) const PROFILE: Profile = Profile {
+    migrations: &[SCHEMA, SCHEDULED],
+    writer_cache_kib: 8 * 1024,
+    reader_cache_kib: 1024,
+    checkpoint_pages: 250,
+};
 
 const SCHEMA: &str = "
 CREATE TABLE sequence (name TEXT PRIMARY KEY, reserved INTEGER NOT NULL) WITHOUT ROWID;
@@ -67,6 +73,9 @@ CREATE TABLE seen (
     digests BLOB NOT NULL
 );
 ";
+
+/// What the sender asked for; when the message is due, `queue` knows.
+const SCHEDULED: &str = "ALTER TABLE message ADD COLUMN scheduled INTEGER;";
 
 /// Gives every topic and subscription of the topology its number, and drops the locks that an earlier process held.
 pub(super) fn prepare(connection: &mut Connection, topology: &Topology) -> rusqlite::Result<Numbers> {

@@ -25,6 +25,8 @@ const MOST_IDS: usize = 4_000_000;
 const PURGE_ROWS: usize = 64;
 /// Pause between purges that found little, in microseconds.
 const PURGE_PAUSE: i64 = 1_000_000;
+/// A clock that goes back less than this, in microseconds, is being adjusted: nothing needs to be done about it.
+const JUMP: i64 = 1_000_000;
 
 const DIGEST_BYTES: usize = 12;
 
@@ -122,7 +124,7 @@ impl Window {
             self.slices.push_back(Slice::new(now, table));
         }
         let slice = self.slices.back_mut().expect("a slice was opened");
-        slice.newest = now;
+        slice.newest = slice.newest.max(now);
         if slice.ids.insert(digest) {
             self.count += 1;
         }
@@ -131,8 +133,7 @@ impl Window {
     fn forget_old(&mut self, now: i64) {
         while let Some(slice) = self.slices.front() {
             let early = self.count > MOST_IDS;
-            // The difference counts both ways: after a jump back, ids from the future would stay for ever.
-            if !early && slice.newest.abs_diff(now) < self.length as u64 {
+            if !early && now.saturating_sub(slice.newest) < self.length {
                 break;
             }
             if early {
@@ -145,6 +146,14 @@ impl Window {
             self.slices.pop_front();
         }
     }
+
+    /// After a jump back ids from the future would stay for as long as the clock jumped: they count as seen just now.
+    fn jumped_back(&mut self, now: i64) {
+        for slice in &mut self.slices {
+            slice.opened = slice.opened.min(now);
+            slice.newest = slice.newest.min(now);
+        }
+    }
 }
 
 /// The message ids of all topics.
@@ -154,6 +163,9 @@ pub(super) struct Seen {
     /// The longest window: rows older than that are of no use.
     longest: i64,
     next_purge: i64,
+    /// The latest time that a row on disk may have.
+    newest: i64,
+    newest_once_committed: i64,
 }
 
 impl Seen {
@@ -168,12 +180,15 @@ impl Seen {
             .map(|(topic, length)| (topic, Window { length, slices: VecDeque::new(), count: 0, pending: Vec::new() }))
             .collect();
         let longest = windows.values().map(|window| window.length).max().unwrap_or(0);
-        let mut seen = Self { windows, longest, next_purge: 0 };
+        let mut seen = Self { windows, longest, next_purge: 0, newest: i64::MIN, newest_once_committed: i64::MIN };
         let mut statement = connection.prepare("SELECT topic, at, digests FROM seen ORDER BY id")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (topic, at): (i64, i64) = (row.get(0)?, row.get(1)?);
-            let Some(window) = seen.windows.get_mut(&topic).filter(|w| at.abs_diff(now) < w.length as u64) else {
+            seen.newest = seen.newest.max(at);
+            let at = at.min(now);
+            let Some(window) = seen.windows.get_mut(&topic).filter(|window| now.saturating_sub(at) < window.length)
+            else {
                 continue;
             };
             for digest in row.get_ref(2)?.as_blob().unwrap_or_default().as_chunks::<DIGEST_BYTES>().0 {
@@ -199,6 +214,12 @@ impl Seen {
 
     /// Writes what the running transaction accepted, and purges a little.
     pub fn before_commit(&mut self, connection: &Connection, now: i64) -> rusqlite::Result<()> {
+        let jumped_back = self.newest.saturating_sub(now) > JUMP;
+        self.newest_once_committed = if jumped_back { now } else { self.newest.max(now) };
+        if jumped_back {
+            connection.prepare_cached("UPDATE seen SET at = ?1 WHERE at > ?1")?.execute([now])?;
+            self.windows.values_mut().for_each(|window| window.jumped_back(now));
+        }
         for (topic, window) in &self.windows {
             if window.pending.is_empty() {
                 continue;
@@ -216,6 +237,7 @@ impl Seen {
     }
 
     pub fn committed(&mut self) {
+        self.newest = self.newest_once_committed;
         for window in self.windows.values_mut() {
             window.pending.clear();
         }
@@ -238,7 +260,7 @@ impl Seen {
         let (mut last, mut found) = (None, 0);
         while let Some(row) = rows.next()? {
             let at: i64 = row.get(1)?;
-            if at.abs_diff(now) <= self.longest as u64 {
+            if now.saturating_sub(at) <= self.longest {
                 break;
             }
             last = Some(row.get::<_, i64>(0)?);

@@ -61,6 +61,7 @@ impl Lock {
 /// A message as a receiver gets it.
 #[derive(Debug, Clone)]
 pub struct Received {
+    /// A peek locks nothing: its lock is lost from the beginning.
     pub lock: Lock,
     /// 1 on the first delivery. A peek, which is no delivery, shows how many there were.
     pub delivery_count: u32,

@@ -1,10 +1,11 @@
 //! A commit: all preconditions are looked at before anything is written, so that it happens whole or not at all.
+//! A body that SQLite could not index would fail the transaction that many commits share, so [`body`] reads it first.
 
 use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{DocumentsState, schema};
+use super::{DocumentsState, body, schema};
 use crate::documents::{Action, CommitError, Container, Etag, Operation};
 
 /// Cosmos DB's limits, kept here too: what passes on one machine passes in Azure.
@@ -31,13 +32,16 @@ pub(super) fn check(partition: &str, operations: &[Operation]) -> Result<(), Com
         if !ids.insert(id) {
             return refused(format!("two operations on {id:?} in one commit"));
         }
-        bytes += match action {
-            Action::Create { body, .. } | Action::Upsert { body, .. } | Action::Replace { body, .. } => body.len(),
-            Action::Delete { .. } => 0,
+        let (Action::Create { body, .. } | Action::Upsert { body, .. } | Action::Replace { body, .. }) = action else {
+            continue;
         };
-    }
-    if bytes > BYTES {
-        return refused(format!("{bytes} bytes: a commit holds at most {BYTES}"));
+        bytes += body.len();
+        if bytes > BYTES {
+            return refused(format!("more than {BYTES} bytes in one commit"));
+        }
+        if let Err(error) = body::check(body) {
+            return refused(format!("the body of {id:?} is no JSON object: {error}"));
+        }
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 use rusqlite::{Connection, ToSql, params_from_iter, types::Value as SqlValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::schema;
 use crate::documents::{Comparison, Container, Document, DocumentsError, Page, Query};
@@ -12,6 +13,8 @@ const DEFAULT_PAGE: usize = 100;
 
 /// A query, checked and written as SQL.
 pub(super) struct Search {
+    /// What the query's continuations begin with.
+    fingerprint: String,
     /// From `FROM` on, without order and limit.
     from: String,
     parameters: Vec<SqlValue>,
@@ -20,9 +23,18 @@ pub(super) struct Search {
     page_size: usize,
 }
 
-/// The last document of a page, as the next page's start.
+/// The last document of a page, as the next page's start: the query's fingerprint, the sort key, partition and id.
 #[derive(Serialize, Deserialize)]
-struct Continuation(Option<Value>, String, String);
+struct Continuation(String, Option<SortKey>, String, String);
+
+/// The value that a document was sorted by.
+#[derive(Serialize, Deserialize)]
+enum SortKey {
+    Integer(i64),
+    /// Its bits: a number that came back rounded would repeat a document or hide one.
+    Real(u64),
+    Text(String),
+}
 
 impl Search {
     /// # Errors
@@ -53,30 +65,40 @@ impl Search {
                 Comparison::Greater => ">",
                 Comparison::GreaterOrEqual => ">=",
             };
-            from.push_str(&format!(" AND {} {operator} ?", property(filter.field)?));
-            parameters.push(sql_value(&filter.value)?);
+            let property = property(filter.field)?;
+            let (value, types) = operand(&filter.value)?;
+            // SQLite orders any text after any number, reads a boolean as a number and a list as a text.
+            from.push_str(&format!(
+                " AND {property} {operator} ? AND json_type(body, '$.{}') IN ({types})",
+                filter.field
+            ));
+            parameters.push(value);
         }
         let sort = query.order_by.map(property).transpose()?;
         if let Some(sort) = &sort {
             // As in Cosmos DB, what lacks the property is not in the result.
             from.push_str(&format!(" AND {sort} IS NOT NULL"));
         }
+        let fingerprint = fingerprint(container, query);
         if let Some(continuation) = &query.continuation {
             let malformed = |_| DocumentsError::Refused("the continuation is malformed".into());
-            let Continuation(value, partition, id) = serde_json::from_str(continuation).map_err(malformed)?;
-            match (&sort, value) {
-                (Some(sort), Some(value)) => {
+            let Continuation(origin, key, partition, id) = serde_json::from_str(continuation).map_err(malformed)?;
+            match (&sort, key) {
+                _ if origin != fingerprint => {
+                    return Err(DocumentsError::Refused("the continuation belongs to another query".into()));
+                }
+                (Some(sort), Some(key)) => {
                     from.push_str(&format!(" AND ({sort}, partition, id) > (?, ?, ?)"));
-                    parameters.push(sql_value(&value)?);
+                    parameters.push(key.into());
                 }
                 (None, None) => from.push_str(" AND (partition, id) > (?, ?)"),
-                _ => return Err(DocumentsError::Refused("the continuation belongs to another query".into())),
+                _ => return Err(DocumentsError::Refused("the continuation is malformed".into())),
             }
             parameters.push(SqlValue::Text(partition));
             parameters.push(SqlValue::Text(id));
         }
         let page_size = if query.page_size == 0 { DEFAULT_PAGE } else { query.page_size };
-        Ok(Self { from, parameters, sort, page_size })
+        Ok(Self { fingerprint, from, parameters, sort, page_size })
     }
 
     pub fn page(&self, connection: &Connection) -> rusqlite::Result<Page> {
@@ -91,8 +113,8 @@ impl Search {
             }
             let (partition, id): (String, String) = (row.get(0)?, row.get(1)?);
             if page.documents.len() + 1 == self.page_size {
-                let sort = if self.sort.is_some() { Some(json_value(row.get(4)?)) } else { None };
-                let continuation = Continuation(sort, partition.clone(), id.clone());
+                let key = if self.sort.is_some() { SortKey::of(row.get(4)?) } else { None };
+                let continuation = Continuation(self.fingerprint.clone(), key, partition.clone(), id.clone());
                 last = Some(serde_json::to_string(&continuation).expect("a continuation serialises to JSON"));
             }
             page.documents.push(Document { partition, id, etag: schema::etag(row.get(2)?), body: row.get(3)? });
@@ -157,13 +179,14 @@ fn successor(prefix: &str) -> Option<String> {
     None
 }
 
-fn sql_value(value: &Value) -> Result<SqlValue, DocumentsError> {
+/// What a property is compared with, and the JSON types that can be compared with it.
+fn operand(value: &Value) -> Result<(SqlValue, &'static str), DocumentsError> {
     match value {
-        Value::String(text) => Ok(SqlValue::Text(text.clone())),
-        Value::Bool(flag) => Ok(SqlValue::Integer((*flag).into())),
+        Value::String(text) => Ok((SqlValue::Text(text.clone()), "'text'")),
+        Value::Bool(flag) => Ok((SqlValue::Integer((*flag).into()), "'true', 'false'")),
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(integer), _) => Ok(SqlValue::Integer(integer)),
-            (None, Some(real)) => Ok(SqlValue::Real(real)),
+            (Some(integer), _) => Ok((SqlValue::Integer(integer), "'integer', 'real'")),
+            (None, Some(real)) => Ok((SqlValue::Real(real), "'integer', 'real'")),
             (None, None) => Err(DocumentsError::Refused(format!("{number} is out of range"))),
         },
         Value::Null | Value::Array(_) | Value::Object(_) => {
@@ -172,12 +195,32 @@ fn sql_value(value: &Value) -> Result<SqlValue, DocumentsError> {
     }
 }
 
-fn json_value(value: SqlValue) -> Value {
-    match value {
-        SqlValue::Integer(integer) => integer.into(),
-        SqlValue::Real(real) => real.into(),
-        SqlValue::Text(text) => text.into(),
-        SqlValue::Null | SqlValue::Blob(_) => Value::Null,
+/// What tells one query's continuations from another's. Pages may change their size on the way.
+fn fingerprint(container: Container, query: &Query) -> String {
+    let Query { partition, id_prefix, filters, order_by, page_size: _, continuation: _ } = query;
+    let hash = Sha256::digest(format!("{container:?} {partition:?} {id_prefix:?} {filters:?} {order_by:?}"));
+    hex::encode(&hash[..8])
+}
+
+impl SortKey {
+    fn of(value: SqlValue) -> Option<Self> {
+        match value {
+            SqlValue::Integer(integer) => Some(Self::Integer(integer)),
+            SqlValue::Real(real) => Some(Self::Real(real.to_bits())),
+            SqlValue::Text(text) => Some(Self::Text(text)),
+            // Neither can be sorted by: the query asks for what is not null, and JSON has no blobs.
+            SqlValue::Null | SqlValue::Blob(_) => None,
+        }
+    }
+}
+
+impl From<SortKey> for SqlValue {
+    fn from(key: SortKey) -> Self {
+        match key {
+            SortKey::Integer(integer) => Self::Integer(integer),
+            SortKey::Real(bits) => Self::Real(f64::from_bits(bits)),
+            SortKey::Text(text) => Self::Text(text),
+        }
     }
 }
 

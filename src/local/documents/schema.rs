@@ -32,7 +32,7 @@ CREATE INDEX outbox ON document (json_extract(body, '$.created_at'), partition, 
 
 pub(super) const PURGE_EVERY_MS: u64 = 5_000;
 /// Expired documents deleted at once: few enough that no commit waits long for them.
-const PURGED_AT_ONCE: i64 = 500;
+const PURGED_AT_ONCE: usize = 200;
 
 /// The number that stands for a container in the table. Numbers never change.
 pub(super) fn number(container: Container) -> i64 {
@@ -50,13 +50,13 @@ pub(super) fn etag(version: i64) -> Etag {
     Etag(version.to_string())
 }
 
-/// Deletes some of the expired documents.
-pub(super) fn purge(connection: &Connection, now: i64) -> rusqlite::Result<()> {
-    connection
+/// Deletes some of the expired documents, and tells whether there may be more of them.
+pub(super) fn purge(connection: &Connection, now: i64) -> rusqlite::Result<bool> {
+    let deleted = connection
         .prepare_cached(
             "DELETE FROM document WHERE (container, partition, id) IN (
                  SELECT container, partition, id FROM document WHERE expires IS NOT NULL AND expires <= ?1 LIMIT ?2)",
         )?
-        .execute(params![now, PURGED_AT_ONCE])?;
-    Ok(())
+        .execute(params![now, PURGED_AT_ONCE as i64])?;
+    Ok(deleted == PURGED_AT_ONCE)
 }

@@ -1,0 +1,115 @@
+//! The adapters under test. A case is a function of a [`Store`] or an [`Exchange`]; the macros make one test of it for
+//! each adapter. A new adapter implements the trait and gets a module in the macro.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use sluice::{
+    bus::{Message, SharedBus},
+    documents::SharedDocuments,
+    local::{broker::Entity, documents::LocalDocuments},
+};
+use tempfile::TempDir;
+
+use crate::{clock::ManualClock, test_broker::TestBroker};
+
+/// An adapter of the documents port, on an empty store.
+#[async_trait]
+pub trait Store: Sync {
+    fn documents(&self) -> SharedDocuments;
+
+    /// Lets whole seconds pass: on a clock of the adapter's own, or by waiting.
+    async fn pass(&self, time: Duration);
+}
+
+/// An adapter of the bus port, with the topology of [`crate::test_broker::topology`] and nothing in it.
+#[async_trait]
+pub trait Exchange: Sync {
+    fn bus(&self) -> SharedBus;
+
+    /// Takes everything out of a subscription, in order.
+    async fn drain(&self, topic: &str, subscription: &str) -> Vec<Message>;
+
+    /// Lets whole seconds pass: on a clock of the adapter's own, or by waiting.
+    async fn pass(&self, time: Duration);
+}
+
+/// Documents in a SQLite file.
+pub struct EmbeddedStore {
+    documents: SharedDocuments,
+    clock: Arc<ManualClock>,
+    _folder: TempDir,
+}
+
+impl EmbeddedStore {
+    pub fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new());
+        let documents = LocalDocuments::open(&folder.path().join("documents.sqlite"), clock.clone()).unwrap();
+        Self { documents: Arc::new(documents), clock, _folder: folder }
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    fn documents(&self) -> SharedDocuments {
+        Arc::clone(&self.documents)
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+}
+
+#[async_trait]
+impl Exchange for TestBroker {
+    fn bus(&self) -> SharedBus {
+        Arc::new(self.broker.clone())
+    }
+
+    async fn drain(&self, topic: &str, subscription: &str) -> Vec<Message> {
+        let entity = Entity::subscription(topic, subscription);
+        let mut drained = Vec::new();
+        loop {
+            let received = self.broker.receive(&entity, 100, Duration::ZERO).await.unwrap();
+            if received.is_empty() {
+                return drained;
+            }
+            let locks: Vec<_> = received.iter().map(|received| received.lock.clone()).collect();
+            self.broker.complete(&locks).await.unwrap();
+            drained.extend(received.into_iter().map(|received| received.message));
+        }
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+}
+
+macro_rules! on_every_store {
+    ($($case:ident),* $(,)?) => {
+        mod embedded {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$case(&$crate::adapters::EmbeddedStore::open()).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_every_store;
+
+macro_rules! on_every_exchange {
+    ($($case:ident),* $(,)?) => {
+        mod embedded {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$case(&$crate::test_broker::TestBroker::open()).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_every_exchange;

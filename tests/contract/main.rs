@@ -1,0 +1,23 @@
+//! What every adapter of the ports promises (`documents_*`, `bus_publish`), and what the embedded engine promises beyond
+//! them (`broker_*`, `durability*`). One file per family of promises; [`adapters`] says how another adapter joins.
+
+mod adapters;
+mod broker_dead_letter;
+mod broker_duplicates;
+mod broker_look;
+mod broker_receive;
+mod broker_schedule_ttl;
+mod broker_settle;
+mod broker_wait;
+mod bus_publish;
+mod clock;
+mod documents_commit;
+mod documents_paging;
+mod documents_query;
+mod documents_races;
+mod documents_refused;
+mod documents_ttl;
+mod durability;
+mod durability_files;
+mod durability_kill;
+mod test_broker;
