@@ -61,7 +61,7 @@ pub enum Profile {
 pub struct Ingest {
     /// Larger bodies are answered 413.
     pub body_limit: ByteSize,
-    /// A request whose headers or body take longer is answered 408.
+    /// A request whose body takes longer is answered 408; one whose headers do loses its connection.
     #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,
     /// Larger envelopes go to a blob, and the bus carries a reference.

@@ -1,6 +1,7 @@
 //! The executable, killed at random moments while vendors send: nothing acknowledged is lost, nothing applied twice.
 
 use std::{
+    io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
@@ -23,7 +24,7 @@ impl Server {
             .unwrap();
         let mut server = Self(child);
         let started = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+        while !is_up(port) {
             assert!(server.0.try_wait().unwrap().is_none(), "the server stopped by itself");
             assert!(started.elapsed() < Duration::from_secs(20), "the server does not listen");
             std::thread::sleep(Duration::from_millis(10));
@@ -43,6 +44,14 @@ impl Drop for Server {
         self.0.kill().ok();
         self.0.wait().ok();
     }
+}
+
+/// An answer, not a connection: the port is bound before the data folder is opened.
+fn is_up(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
+    let mut answer = String::new();
+    let asked = stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    asked.and_then(|()| stream.read_to_string(&mut answer)).is_ok() && answer.starts_with("HTTP/1.1 200")
 }
 
 fn free_port() -> u16 {
