@@ -30,6 +30,8 @@ use route::Route;
 
 /// Service Bus takes message ids of at most 128 characters.
 const LONGEST_MESSAGE_ID: usize = 128;
+/// W3C Trace Context asks for 512 characters of `tracestate`; the others are shorter.
+const LONGEST_HEADER: usize = 512;
 
 /// Answers one request to `/incoming/{vendor}/{servicetype}/{*requesttype}`.
 pub async fn receive(app: &App, request: Request<Body>) -> Response<Body> {
@@ -91,7 +93,11 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
         .dedupe_key
         .filter(|key| key.len() <= LONGEST_MESSAGE_ID)
         .unwrap_or_else(|| digest_key(&route.vendor, path_and_query, &kept_headers, &body));
-    let text_header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    // Nobody signs these: what is longer than any real one is left out, or it could make a message too large.
+    let text_header = |name| {
+        let value = parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        value.filter(|text| text.len() <= LONGEST_HEADER)
+    };
     let requesttype = route.request_type;
     let envelope = Envelope {
         specversion: "1.0".into(),

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
@@ -24,7 +25,7 @@ use crate::{
         records::{Class, StoredMessage},
     },
     telemetry::Count,
-    vendors::Callback,
+    vendors::{Callback, Vendor},
 };
 
 /// Bodies fetched, partitions written to, and failed messages kept at once: enough to fill the store's group commit.
@@ -151,11 +152,19 @@ async fn arrivals(app: &App, channel: Channel, envelope: &Envelope<'_>) -> Resul
         body,
         received_at: envelope.time,
     };
-    let mut events = vendor.normalise(&callback).map_err(Problem::permanent)?;
+    let mut events = events_of(vendor.as_ref(), &callback)?;
     opt_out::infer_keywords(&mut events, &app.config.channels);
     let envelope_id: Arc<str> = envelope.id.as_str().into();
     let arrival = |event| Arrival { event, envelope_id: envelope_id.clone(), received_at: envelope.time };
     Ok(events.into_iter().map(arrival).collect())
+}
+
+/// Asks a normaliser. One that panics, which is a bug of ours, costs its own message and not the batch around it.
+fn events_of(vendor: &dyn Vendor, callback: &Callback) -> Result<Vec<Event>, Problem> {
+    match catch_unwind(AssertUnwindSafe(|| vendor.normalise(callback))) {
+        Ok(read) => read.map_err(Problem::permanent),
+        Err(_) => Err(Problem::permanent("the normaliser panicked: see standard error")),
+    }
 }
 
 /// Applies the events of one message key: wishes first, then the ledger, then what the ledger owes the bus.
@@ -257,5 +266,47 @@ fn stored(message: &ServiceBusMessage) -> StoredMessage {
         subject: message.subject.clone(),
         properties: message.properties.clone(),
         body: crate::retry::records::StoredBody::new(&message.body),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::Timestamp,
+        vendors::{Identity, Refusal, Request, Unreadable},
+    };
+
+    #[derive(Debug)]
+    struct Broken;
+
+    impl Vendor for Broken {
+        fn verify(&self, _: &Request<'_>, _: Timestamp) -> Result<(), Refusal> {
+            Ok(())
+        }
+
+        fn identify(&self, _: &Request<'_>) -> Identity {
+            Identity::default()
+        }
+
+        fn normalise(&self, _: &Callback) -> Result<Vec<Event>, Unreadable> {
+            panic!("a bug")
+        }
+    }
+
+    #[test]
+    fn a_normaliser_that_panics_fails_its_own_message_for_good() {
+        let callback = Callback {
+            channel: Channel::Sms,
+            service_type: "sms".into(),
+            request_type: String::new(),
+            query: String::new(),
+            headers: http::HeaderMap::new(),
+            content_type: None,
+            body: bytes::Bytes::new(),
+            received_at: Timestamp::default(),
+        };
+        let problem = events_of(&Broken, &callback).unwrap_err();
+        assert_eq!(problem.class, Class::Permanent);
     }
 }

@@ -4,6 +4,8 @@
 //! the later one decides (by the vendor's time, else by receipt), then the vendor's own sequence, then the dedupe key,
 //! so that the result does not depend on the order of arrival.
 
+use chrono::TimeDelta;
+
 use crate::{
     clock::Timestamp,
     event::{Event, EventType},
@@ -38,9 +40,12 @@ pub fn rank(event_type: EventType) -> u8 {
     }
 }
 
+/// A vendor's time this far after the receipt is a mistake; it must not decide for ever.
+const FUTURE: TimeDelta = TimeDelta::days(1);
+
 /// When an event counts as having happened.
 pub fn effective_time(event: &Event, received_at: Timestamp) -> Timestamp {
-    event.occurred_at.unwrap_or(received_at)
+    event.occurred_at.filter(|at| *at <= received_at + FUTURE).unwrap_or(received_at)
 }
 
 /// Whether an event displaces the one that decides a status now.
@@ -98,6 +103,18 @@ mod tests {
         let bounced = event(EventType::MessageBounced, "b", 30);
         assert_eq!(fold(&[delivered.clone(), bounced.clone()]), EventType::MessageBounced);
         assert_eq!(fold(&[bounced, delivered]), EventType::MessageBounced);
+    }
+
+    #[test]
+    fn a_time_in_the_far_future_does_not_decide_for_ever() {
+        let mut wrong = event(EventType::MessageUndelivered, "u", 1);
+        wrong.occurred_at = Some("2126-11-20T10:00:00Z".parse().unwrap());
+        let received_at = "2026-11-20T10:00:00Z".parse().unwrap();
+        assert_eq!(effective_time(&wrong, received_at), received_at);
+        assert_eq!(
+            effective_time(&event(EventType::MessageSent, "s", 1), received_at).to_rfc3339(),
+            "2026-11-20T10:00:01+00:00"
+        );
     }
 
     #[test]

@@ -181,7 +181,7 @@ pub struct SpoolRecord {
     pub message: StoredMessage,
 }
 
-/// The partition of a record: two hexadecimal digits of its id's random end.
+/// The partition of a record: the last hexadecimal digit of its id, which is random.
 pub fn bucket_of(id: &str) -> String {
     let digits: Vec<char> = id.chars().rev().filter(char::is_ascii_hexdigit).take(1).collect();
     format!("bucket-{}", digits.first().unwrap_or(&'0'))

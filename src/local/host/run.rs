@@ -38,9 +38,9 @@ pub struct HostOptions {
 impl Default for HostOptions {
     fn default() -> Self {
         Self {
-            header_timeout: Duration::from_secs(5),
+            header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(5),
-            max_connections: 4096,
+            max_connections: 1024,
             lock_duration: Duration::from_secs(60),
             drain_deadline: Duration::from_secs(10),
             has_home_page: true,
@@ -50,12 +50,7 @@ impl Default for HostOptions {
 
 impl From<&Config> for HostOptions {
     fn from(config: &Config) -> Self {
-        Self {
-            header_timeout: config.ingest.body_timeout,
-            body_timeout: config.ingest.body_timeout,
-            lock_duration: config.bus.lock_duration,
-            ..Self::default()
-        }
+        Self { body_timeout: config.ingest.body_timeout, lock_duration: config.bus.lock_duration, ..Self::default() }
     }
 }
 
