@@ -150,7 +150,7 @@ async fn what_is_forgotten_leaves_the_file() {
     for n in 0..300 {
         test.publish(&[&format!("{n}")]).await;
     }
-    test.clock.set_back(2 * WINDOW);
+    test.clock.set_back(100 * WINDOW);
     for round in 0..20 {
         test.publish(&[&format!("later {round}")]).await;
         test.clock.advance(WINDOW / 4);

@@ -1,28 +1,16 @@
-//! What a restart keeps, and what a failure leaves alone.
+//! What a restart keeps, and what leaves the file.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde_json::json;
 use sluice::{
-    bus::{Bus, PublishError},
-    clock::{Clock, SystemClock, Timestamp},
-    documents::{CommitError, Container, Documents, Operation, Query},
-    local::{
-        broker::{Broker, Settlement},
-        documents::LocalDocuments,
-    },
+    documents::{Container, Documents, Operation, Query},
+    local::{broker::Settlement, documents::LocalDocuments},
 };
 
 use crate::{
     clock::ManualClock,
-    test_broker::{MAX_DELIVERIES, TestBroker, ids, message, sms, topology},
+    test_broker::{MAX_DELIVERIES, TestBroker, ids},
 };
 
 #[tokio::test]
@@ -124,97 +112,4 @@ async fn expired_documents_leave_the_file_as_fast_as_they_come() {
     let file = rusqlite::Connection::open(path).unwrap();
     let rows: i64 = file.query_row("SELECT count(*) FROM document", [], |row| row.get(0)).unwrap();
     assert!(rows < 6 * 300, "{rows} rows of 18,000 are left");
-}
-
-/// Makes whatever the writer does panic, while it is told to.
-#[derive(Debug, Default)]
-struct BrokenClock {
-    broken: AtomicBool,
-}
-
-impl Clock for BrokenClock {
-    fn now(&self) -> Timestamp {
-        assert!(!self.broken.load(Ordering::SeqCst), "the clock is broken");
-        SystemClock.now()
-    }
-}
-
-#[tokio::test]
-async fn a_job_that_panics_is_answered_and_does_not_end_the_writer() {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::new(BrokenClock::default());
-    let broker = Broker::open(&folder.path().join("broker.sqlite"), &topology(), clock.clone()).unwrap();
-    let documents = LocalDocuments::open(&folder.path().join("documents.sqlite"), clock.clone()).unwrap();
-    let create = || vec![Operation::create("a", &json!({}))];
-    for _ in 0..2 {
-        clock.broken.store(true, Ordering::SeqCst);
-        let error = broker.publish("callbacks", message("a")).await.unwrap_err();
-        assert!(matches!(error, PublishError::Unavailable(_)), "{error:?}");
-        let error = documents.commit(Container::Ledger, "p", create()).await.unwrap_err();
-        assert!(matches!(error, CommitError::Unavailable(_)), "{error:?}");
-        clock.broken.store(false, Ordering::SeqCst);
-    }
-
-    broker.publish("callbacks", message("a")).await.unwrap();
-    documents.commit(Container::Ledger, "p", create()).await.unwrap();
-    let received = broker.receive(&sms(), 10, Duration::ZERO).await.unwrap();
-    assert_eq!(ids(&received), ["a"], "nothing of the failed jobs was kept");
-    assert_eq!(broker.complete(&[received[0].lock.clone()]).await.unwrap(), [Settlement::Done]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_transaction_that_fails_leaves_no_trace_and_can_be_tried_again() {
-    let test = TestBroker::open();
-    let file = rusqlite::Connection::open(test.path()).unwrap();
-    file.execute_batch(
-        "CREATE TRIGGER fault BEFORE INSERT ON message WHEN new.message_id = 'poison'
-         BEGIN SELECT RAISE(ABORT, 'a fault of the disk'); END",
-    )
-    .unwrap();
-    let publishers = (0..64).map(|n| {
-        let broker = test.broker.clone();
-        let id = if n % 16 == 0 { "poison".to_owned() } else { n.to_string() };
-        tokio::spawn(async move { (id.clone(), broker.publish("callbacks", message(&id)).await) })
-    });
-    let mut expected: Vec<String> = Vec::new();
-    for publisher in publishers.collect::<Vec<_>>() {
-        let (id, outcome) = publisher.await.unwrap();
-        match outcome {
-            Ok(()) => assert_ne!(id, "poison"),
-            // Its neighbours in the transaction fail with it, and are taken for new ones when they try again.
-            Err(PublishError::Unavailable(_)) if id != "poison" => {
-                test.broker.publish("callbacks", message(&id)).await.unwrap();
-            }
-            Err(error) => assert!(matches!(error, PublishError::Unavailable(_)), "{error:?}"),
-        }
-        expected.push(id);
-    }
-    file.execute_batch("DROP TRIGGER fault").unwrap();
-    test.publish(&["poison"]).await;
-
-    let received = test.receive(100).await;
-    let mut found = ids(&received);
-    found.sort_unstable();
-    expected.sort_unstable();
-    expected.dedup();
-    assert_eq!(found, expected);
-    let sequences: std::collections::HashSet<_> = received.iter().map(|received| received.sequence_number).collect();
-    assert_eq!(sequences.len(), received.len());
-}
-
-#[tokio::test]
-async fn a_renewal_that_fails_leaves_the_lock_as_it_was() {
-    let test = TestBroker::open();
-    test.publish(&["a"]).await;
-    let received = test.receive_one().await;
-    let until = received.lock.expires_at();
-    let file = rusqlite::Connection::open(test.path()).unwrap();
-    file.execute_batch("CREATE TRIGGER fault BEFORE UPDATE ON queue BEGIN SELECT RAISE(ABORT, 'no'); END").unwrap();
-    test.clock.advance(Duration::from_secs(5));
-
-    assert!(test.broker.renew(&received.lock).await.is_err());
-    assert_eq!(received.lock.expires_at(), until);
-    file.execute_batch("DROP TRIGGER fault").unwrap();
-    assert_eq!(test.broker.renew(&received.lock).await.unwrap(), Settlement::Done);
-    assert_eq!(test.complete(&received).await, Settlement::Done);
 }

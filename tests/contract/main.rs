@@ -18,6 +18,7 @@ mod documents_races;
 mod documents_refused;
 mod documents_ttl;
 mod durability;
+mod durability_faults;
 mod durability_files;
 mod durability_kill;
 mod test_broker;
