@@ -109,7 +109,8 @@ fn prepare_writer(connection: &mut Connection, profile: &Profile) -> rusqlite::R
     connection.pragma_update(None, "synchronous", "FULL")?;
     // On macOS a plain fsync leaves the data in the drive's cache.
     connection.pragma_update(None, "fullfsync", true)?;
-    connection.pragma_update(None, "wal_autocheckpoint", profile.checkpoint_pages)?;
+    // The writer thread checkpoints by itself, between commits.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -i64::from(profile.writer_cache_kib))?;
     connection.pragma_update(None, "temp_store", "MEMORY")
 }

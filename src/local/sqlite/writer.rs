@@ -118,10 +118,11 @@ impl<S: State> Writer<S> {
         let mut connection = open_writer(path, profile)?;
         let state = load(&mut connection).map_err(OpenError::sqlite(path))?;
         let (jobs, queue) = mpsc::channel(QUEUED);
+        let checkpoint_pages = profile.checkpoint_pages;
         let handle = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                serve(connection, state, queue);
+                serve(connection, state, queue, checkpoint_pages);
                 // Only now: the next owner must find the file closed.
                 drop(lock);
             })
@@ -167,7 +168,12 @@ impl<S: State> WeakWriter<S> {
     }
 }
 
-fn serve<S: State>(connection: Connection, mut state: S, mut queue: mpsc::Receiver<Box<dyn Job<S>>>) {
+fn serve<S: State>(
+    connection: Connection,
+    mut state: S,
+    mut queue: mpsc::Receiver<Box<dyn Job<S>>>,
+    checkpoint_pages: u32,
+) {
     let mut group = Vec::with_capacity(GROUP);
     while queue.blocking_recv_many(&mut group, GROUP) > 0 {
         gather(&mut group, &mut queue);
@@ -178,10 +184,25 @@ fn serve<S: State>(connection: Connection, mut state: S, mut queue: mpsc::Receiv
         for job in group.drain(..) {
             job.answer(outcome.clone());
         }
+        if let Err(error) = checkpoint(&connection, checkpoint_pages) {
+            tracing::error!(%error, "a checkpoint failed; the next group tries again");
+        }
     }
     if let Err((_, error)) = connection.close() {
         tracing::error!(%error, "a database did not close cleanly");
     }
+}
+
+/// Copies the WAL into the file once it has grown to so many pages. SQLite would do so within a commit; here those who
+/// waited for the commit have their answers already.
+fn checkpoint(connection: &Connection, pages: u32) -> rusqlite::Result<()> {
+    let (written, copied): (i64, i64) = connection
+        .prepare_cached("PRAGMA wal_checkpoint(NOOP)")?
+        .query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?;
+    if written - copied >= i64::from(pages) {
+        connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))?;
+    }
+    Ok(())
 }
 
 /// Lets those go first who are about to send a job: they run while this thread yields. An idle machine returns at once,
