@@ -48,10 +48,11 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             tracing::error!(function = name, reason, "the function is not loaded");
         }
     }
+    let engine = Engine::open(&places.data, config)?;
+    // Last: whoever gets a connection finds everything in place.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.with_context(|| {
         format!("127.0.0.1:{} is in use: stop what listens there, or choose another with --port", args.port)
     })?;
-    let engine = Engine::open(&places.data, config)?;
     banner(&engine.app.config, &app, &listener, places)?;
     let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
     let options = HostOptions::from(&engine.app.config);
