@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use crate::{documents::Container, documents::Etag, local::sqlite::Profile};
 
 pub(super) const PROFILE: Profile =
-    Profile { migrations: &[SCHEMA], writer_cache_kib: 16 * 1024, reader_cache_kib: 2 * 1024, checkpoint_pages: 500 };
+    Profile { migrations: &[SCHEMA], writer_cache_kib: 16 * 1024, reader_cache_kib: 2 * 1024, checkpoint_pages: 200 };
 
 /// The partial indexes serve the sweep: without them it would read every body of its container. Their conditions stand
 /// word for word in the queries that [`super::query`] writes; that is how SQLite recognises them.
