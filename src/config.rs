@@ -21,7 +21,7 @@ use toml::Spanned;
 
 pub use error::ConfigError;
 pub use secrets::{MissingSecret, Secret};
-pub use vendors::{Answer, Mapping, Scheme, VendorConfig};
+pub use vendors::{Answer, Credential, Legacy, Mapping, Scheme, VendorConfig};
 
 use secrets::SecretSource;
 use vendors::VendorTable;

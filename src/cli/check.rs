@@ -11,7 +11,7 @@ use crate::{
     config::{Config, Profile},
     functions::FUNCTIONS,
     local::host::FunctionApp,
-    vendors::{self, Refusal, Request},
+    vendors::{self, Refusal, Request, Trace},
 };
 
 #[derive(Debug, Args)]
@@ -93,7 +93,8 @@ fn unusable_keys(config: &Config) -> Vec<String> {
         if missing.iter().any(|key| key.starts_with(&format!("vendors.{name}."))) {
             continue;
         }
-        if let Err(Refusal::NoKey(problem)) = vendors::build(name, vendor).verify(&request, SystemClock.now()) {
+        let verdict = vendors::build(name, vendor).verify(&request, SystemClock.now(), &mut Trace::off());
+        if let Err(Refusal::NoKey(problem)) = verdict {
             problems.push(problem);
         }
     }

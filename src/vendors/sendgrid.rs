@@ -18,12 +18,12 @@ use p256::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Callback, Identity, Refusal, Request, Unreadable, Vendor,
+    Callback, Identity, Refusal, Request, Trace, Unreadable, Vendor,
     keyring::{self, Keyring},
 };
 use crate::{
     clock::Timestamp,
-    config::{Answer, VendorConfig},
+    config::VendorConfig,
     event::Event,
 };
 
@@ -36,7 +36,6 @@ pub(super) struct SendGrid {
     keys: Keyring<VerifyingKey>,
     /// Off unless configured: SendGrid retries for 24 hours with the first signature.
     tolerance: Option<Duration>,
-    answer: Option<Answer>,
 }
 
 impl SendGrid {
@@ -45,28 +44,30 @@ impl SendGrid {
             name: name.to_owned(),
             keys: Keyring::load(name, &config.secrets, load),
             tolerance: config.tolerance,
-            answer: config.answer.clone(),
         }
     }
 
-    fn check(&self, request: &Request<'_>, now: Timestamp) -> Result<(), Refusal> {
-        let signature = keyring::header(request.headers, SIGNATURE)?;
-        let timestamp = keyring::header(request.headers, TIMESTAMP)?;
+    fn check(&self, request: &Request<'_>, now: Timestamp, trace: &mut Trace) -> Result<(), Refusal> {
+        let signature = keyring::header(request.headers, SIGNATURE, trace)?;
+        let timestamp = keyring::header(request.headers, TIMESTAMP, trace)?;
         if let Some(tolerance) = self.tolerance {
-            let signed = keyring::seconds(timestamp).ok_or(Refusal::Malformed(TIMESTAMP))?;
+            let signed = keyring::seconds(timestamp).ok_or(Refusal::malformed(TIMESTAMP))?;
             keyring::fresh(signed, now, tolerance)?;
         }
+        let received = signature;
         let signature = STANDARD
-            .decode(signature)
+            .decode(received)
             .ok()
             .and_then(|der| Signature::from_der(&der).ok())
-            .ok_or(Refusal::Malformed(SIGNATURE))?;
+            .ok_or(Refusal::malformed(SIGNATURE))?;
         let digest = Sha256::new().chain_update(timestamp).chain_update(request.body).finalize();
-        if self.keys.iter().any(|key| key.verify_prehash(&digest, &signature).is_ok()) {
-            Ok(())
-        } else {
-            Err(Refusal::Mismatch)
-        }
+        trace.signed("the timestamp, directly followed by the body", || [timestamp.as_bytes(), request.body].concat());
+        let signed = self.keys.iter().any(|(place, key)| {
+            let signed = key.verify_prehash(&digest, &signature).is_ok();
+            trace.tried_public(place, received, signed);
+            signed
+        });
+        if signed { Ok(()) } else { Err(Refusal::Mismatch) }
     }
 }
 
@@ -82,8 +83,8 @@ fn load(text: &str) -> Result<VerifyingKey, &'static str> {
 }
 
 impl Vendor for SendGrid {
-    fn verify(&self, request: &Request<'_>, now: Timestamp) -> Result<(), Refusal> {
-        keyring::or_no_key(self.check(request, now), self.keys.unusable())
+    fn verify(&self, request: &Request<'_>, now: Timestamp, trace: &mut Trace) -> Result<(), Refusal> {
+        keyring::or_no_key(self.check(request, now, trace), self.keys.unusable())
     }
 
     /// A batch has many ids and none of its own.
@@ -96,9 +97,5 @@ impl Vendor for SendGrid {
             Some(mail) => Ok(vec![mail.event(&self.name, callback)]),
             None => payload::events(&self.name, callback),
         }
-    }
-
-    fn answer(&self) -> Option<Answer> {
-        self.answer.clone()
     }
 }

@@ -1,29 +1,28 @@
 //! A vendor that signs nothing. It must be asked for by name (`scheme = "none"`) and belongs behind a network that
 //! only the vendor can reach.
 
-use super::{Callback, Identity, Refusal, Request, Unreadable, Vendor, mapping::Reader};
+use super::{Callback, Identity, Refusal, Request, Trace, Unreadable, Vendor, mapping::Reader};
 use crate::{
     clock::Timestamp,
-    config::{Answer, VendorConfig},
+    config::VendorConfig,
     event::Event,
 };
 
 #[derive(Debug)]
 pub(super) struct Unsigned {
     name: String,
-    answer: Option<Answer>,
     reader: Reader,
 }
 
 impl Unsigned {
     pub fn new(name: &str, config: &VendorConfig) -> Self {
         let reader = Reader::new(name, config.mapping.as_ref());
-        Self { name: name.to_owned(), answer: config.answer.clone(), reader }
+        Self { name: name.to_owned(), reader }
     }
 }
 
 impl Vendor for Unsigned {
-    fn verify(&self, _request: &Request<'_>, _now: Timestamp) -> Result<(), Refusal> {
+    fn verify(&self, _request: &Request<'_>, _now: Timestamp, _trace: &mut Trace) -> Result<(), Refusal> {
         Ok(())
     }
 
@@ -38,9 +37,5 @@ impl Vendor for Unsigned {
 
     fn normalise(&self, callback: &Callback) -> Result<Vec<Event>, Unreadable> {
         self.reader.events(callback)
-    }
-
-    fn answer(&self) -> Option<Answer> {
-        self.answer.clone()
     }
 }
