@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod check;
+mod explain;
 mod run;
 mod serve;
 mod show;
@@ -46,6 +47,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Print every vendor: its scheme, what is missing, the URLs for its console, how long it waits and what it retries
     Vendors(vendors::VendorsArgs),
+    /// Print each step of verifying a captured request, and the likely cause of a refusal
+    Explain(Box<explain::ExplainArgs>),
 }
 
 /// Where the program finds its files.
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Check(args)) => check::run(args),
             Some(Command::Vendors(args)) => vendors::run(args),
+            Some(Command::Explain(args)) => Ok(explain::run(&args)),
         }
     });
     result.unwrap_or_else(|error| {

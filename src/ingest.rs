@@ -30,7 +30,7 @@ use crate::{
     vendors::{self, Refusal},
 };
 pub use certificates::Certificates;
-use route::Route;
+pub(crate) use route::Route;
 
 /// Service Bus takes message ids of at most 128 characters.
 const LONGEST_MESSAGE_ID: usize = 128;

@@ -30,6 +30,7 @@ pub mod deadline;
 pub mod documents;
 pub mod envelope;
 pub mod event;
+pub mod explain;
 pub mod functions;
 pub mod host;
 pub mod ingest;
