@@ -47,7 +47,7 @@ enum Command {
     Check(check::CheckArgs),
     /// Print every vendor: its scheme, what is missing, the URLs for its console, how long it waits and what it retries
     Vendors(vendors::VendorsArgs),
-    /// Print each step of verifying a captured request, and the likely cause of a refusal
+    // Its help is with its arguments: it is longer than a line.
     Explain(Box<explain::ExplainArgs>),
 }
 

@@ -13,7 +13,7 @@ mod redact;
 mod report;
 
 use bytes::Bytes;
-use http::Method;
+use http::{Method, header::HOST};
 
 use crate::{
     clock::Timestamp,
@@ -124,10 +124,11 @@ pub fn explain(
 fn target(capture: &Capture, config: &Config) -> (String, Vec<String>) {
     let public = config.public_url.as_str();
     let mut notes = Vec::new();
-    if let Some(origin) = &capture.origin
-        && capture::host_of(origin) != capture::host_of(public).split('/').next().unwrap_or_default()
-    {
-        let host = capture::host_of(origin);
+    let host = match &capture.origin {
+        Some(origin) => Some(capture::host_of(origin)),
+        None => capture.headers.get(HOST).and_then(|host| host.to_str().ok()),
+    };
+    if let Some(host) = host.filter(|host| Some(*host) != capture::host_of(public).split('/').next()) {
         notes.push(format!("it was captured at {host}; the door verifies at public_url, whatever host was called"));
     }
     // Captured outside, the path still has what public_url has before /incoming.

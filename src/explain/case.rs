@@ -95,6 +95,11 @@ impl Case {
         Request { method: &self.method, url: &self.url, headers: &self.headers, body: &self.body }
     }
 
+    /// A copy at another moment.
+    pub fn at(&self, now: Timestamp) -> Self {
+        Self { now, ..self.clone() }
+    }
+
     /// A copy with other secrets or another vendor altogether.
     pub fn of_vendor(&self, name: &str, config: VendorConfig) -> Self {
         Self { name: name.to_owned(), vendor: vendors::build(name, &config), config, ..self.clone() }

@@ -2,18 +2,24 @@
 //! it takes to see what went wrong.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::header::AUTHORIZATION;
 
-use crate::config::{Config, Scheme, Secret, VendorConfig};
+use super::case::Case;
+use crate::config::{Config, Scheme, Secret};
 
 const HIDDEN: &[u8] = b"[secret]";
 /// Shorter ones would make holes in any text, and keep nobody out.
 const SHORTEST_SECRET: usize = 4;
 /// Characters of a signature that are shown.
 const SIGNATURE_START: usize = 6;
-/// Bytes of signed text that are shown from its head and its end.
+/// Bytes of signed text that are shown from its head; of a body in it only [`BODY_HEAD`].
 const HEAD: usize = 32;
-const TAIL: usize = 12;
+/// Enough to see a byte order mark, and the first key of an object.
+const BODY_HEAD: usize = 10;
+/// Enough to see line ends, and less than tells a phone number.
+const TAIL: usize = 4;
+/// As many bytes of the body tell where it begins in a signed text.
+const BODY_START: usize = 16;
 /// Characters of a harmless header that are shown.
 const LONGEST_HEADER: usize = 80;
 
@@ -21,13 +27,15 @@ const LONGEST_HEADER: usize = 80;
 pub(super) struct Redactor {
     /// Longest first, so that none is left in half.
     secrets: Vec<Vec<u8>>,
+    /// How the body begins.
+    body: Vec<u8>,
     /// Whether what is compared is the secret itself.
     bare: bool,
     full: bool,
 }
 
 impl Redactor {
-    pub fn new(config: &Config, vendor: &VendorConfig, headers: &HeaderMap, full: bool) -> Self {
+    pub fn new(config: &Config, case: &Case, full: bool) -> Self {
         let mut texts: Vec<String> = Vec::new();
         let mut take = |secret: &Secret| texts.push(secret.expose().trim().to_owned());
         for vendor in config.vendors.values() {
@@ -36,7 +44,7 @@ impl Redactor {
         }
         config.privacy_key.iter().chain(config.demo_secrets.values()).for_each(&mut take);
         // Credentials of a request are secrets too, though they may be the wrong ones.
-        for value in headers.get_all(AUTHORIZATION) {
+        for value in case.headers.get_all(AUTHORIZATION) {
             let Some((_, credentials)) = value.to_str().ok().and_then(|text| text.split_once(' ')) else { continue };
             texts.push(credentials.trim().to_owned());
             texts.extend(STANDARD.decode(credentials.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok()));
@@ -52,7 +60,11 @@ impl Redactor {
         for text in texts {
             let password = text.split_once(':').map(|(_, password)| password.to_owned());
             let bare = text.strip_prefix("whsec_").map(str::to_owned);
-            for text in [Some(text), password, bare].into_iter().flatten().filter(|text| text.len() >= SHORTEST_SECRET)
+            let unquoted = Some(text.trim_matches(['"', '\'']).to_owned());
+            for text in [Some(text), unquoted, password, bare]
+                .into_iter()
+                .flatten()
+                .filter(|text| text.len() >= SHORTEST_SECRET)
             {
                 secrets.push(STANDARD.encode(&text).into_bytes());
                 secrets.push(form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().into_bytes());
@@ -61,8 +73,10 @@ impl Redactor {
         }
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets.dedup();
-        let bare = matches!(vendor.scheme, Scheme::Credential | Scheme::Postmark | Scheme::Sparkpost | Scheme::Infobip);
-        Self { secrets, bare, full }
+        let bare =
+            matches!(case.config.scheme, Scheme::Credential | Scheme::Postmark | Scheme::Sparkpost | Scheme::Infobip);
+        let body = case.body[..case.body.len().min(BODY_START)].to_vec();
+        Self { secrets, body, bare, full }
     }
 
     /// Text without secrets.
@@ -93,7 +107,8 @@ impl Redactor {
             let scheme = value.split_once(' ').filter(|_| name == "authorization").map_or("", |(scheme, _)| scheme);
             return format!("{scheme} [not shown, {} characters]", value.len()).trim().to_owned();
         }
-        if ["signature", "token", "secret", "key", "hmac"].iter().any(|word| name.contains(word)) {
+        let told = ["timestamp", "nonce", "settings"].iter().any(|word| name.ends_with(word));
+        if !told && ["signature", "token", "secret", "key", "hmac"].iter().any(|word| name.contains(word)) {
             return self.signature(value);
         }
         let shown: String = self.text(value).chars().take(LONGEST_HEADER).collect();
@@ -122,7 +137,12 @@ impl Redactor {
         if self.full || bytes.len() <= HEAD + TAIL {
             return (bytes, None);
         }
-        (bytes[..HEAD].to_vec(), Some(bytes[bytes.len() - TAIL..].to_vec()))
+        let body = match self.body.len() {
+            0 => None,
+            length => bytes.windows(length).take(HEAD).position(|window| window == self.body),
+        };
+        let head = body.map_or(HEAD, |at| HEAD.min(at + BODY_HEAD));
+        (bytes[..head].to_vec(), Some(bytes[bytes.len() - TAIL..].to_vec()))
     }
 }
 
@@ -146,7 +166,8 @@ mod tests {
     use super::*;
 
     fn redactor(bare: bool, full: bool) -> Redactor {
-        Redactor { secrets: vec![b"longer-secret".to_vec(), b"secret-1".to_vec()], bare, full }
+        let secrets = vec![b"longer-secret".to_vec(), b"secret-1".to_vec()];
+        Redactor { secrets, body: br#"[{"email":"ana@e"#.to_vec(), bare, full }
     }
 
     #[test]
@@ -177,7 +198,9 @@ mod tests {
     fn long_texts_are_shortened_unless_asked_for() {
         let text = b"https://hooks.example.com/incoming/twilio/sms/statusBodyHello To+12025550143";
         let (head, tail) = redactor(false, false).signed(text);
-        assert_eq!((head.as_slice(), tail.as_deref()), (&text[..32], Some(&text[text.len() - 12..])));
+        assert_eq!((head.as_slice(), tail.as_deref()), (&text[..32], Some(&b"0143"[..])));
+        let (head, tail) = redactor(false, false).signed(b"1795200000[{\"email\":\"ana@example.com\"},...\r\n");
+        assert_eq!((head.as_slice(), tail.as_deref()), (&b"1795200000[{\"email\":"[..], Some(&b"..\r\n"[..])));
         assert_eq!(redactor(false, true).signed(text), (text.to_vec(), None));
     }
 }

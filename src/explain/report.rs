@@ -37,6 +37,9 @@ pub struct Report {
     /// Whether the request verifies once the causes are undone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proven: Option<bool>,
+    /// Whether something is left that none of the tried changes explains.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unexplained: bool,
     /// How many changes were tried, by what they were about.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tried: BTreeMap<&'static str, usize>,
@@ -99,9 +102,9 @@ pub struct Signed {
 impl Explanation {
     /// What may be shown. `full` shows signed bytes, and with them the body, in full; never a secret.
     pub fn report(&self, config: &Config, full: bool) -> Report {
-        let redactor = Redactor::new(config, &self.case.config, &self.case.headers, full);
+        let redactor = Redactor::new(config, &self.case, full);
         let diagnosis = self.diagnosis.clone().unwrap_or_default();
-        let Diagnosis { causes, proven, secret, tried } = diagnosis;
+        let Diagnosis { causes, proven, secret, unexplained, tried } = diagnosis;
         let cause = |cause: &super::Cause| CauseReport {
             code: cause.code,
             what: redactor.text(&cause.what),
@@ -125,6 +128,7 @@ impl Explanation {
             }),
             causes: causes.iter().map(cause).collect(),
             proven: self.diagnosis.is_some().then_some(proven),
+            unexplained,
             tried,
         }
     }

@@ -58,7 +58,7 @@ fn told(code: &'static str, parts: &Parts, what: &str) -> Hypothesis {
         "url.scheme" | "url.host" | "url.port" | "url.credentials" => ORIGIN,
         _ => PROXY,
     };
-    let cause = format!("The vendor signed another URL, {}: {what}.", parts.without_password());
+    let cause = format!("The vendor signed another URL, {}: {what}.", parts.for_people(code.starts_with("url.query")));
     Hypothesis::new(code, Change::Url(parts.to_string()), cause, advice)
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+const LONGEST_QUERY: usize = 80;
+
 /// `scheme://credentials host port path ? query`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parts {
@@ -37,10 +39,16 @@ impl Parts {
         }
     }
 
-    /// To be read by people: no password, and no query, which may hold numbers of phones.
-    pub fn without_password(&self) -> String {
+    /// To be read by people: no password, and little of the query, which may hold phone numbers; none where it is
+    /// not what matters.
+    pub fn for_people(&self, query_matters: bool) -> String {
         let credentials = if self.credentials.is_empty() { "" } else { "...@" };
-        let query = if self.query.is_some() { "?..." } else { "" };
+        let query = match &self.query {
+            None => String::new(),
+            Some(query) if query_matters && query.chars().count() <= LONGEST_QUERY => format!("?{query}"),
+            Some(query) if query_matters => format!("?{}...", query.chars().take(LONGEST_QUERY).collect::<String>()),
+            Some(_) => "?...".to_owned(),
+        };
         format!("{}://{credentials}{}{}{}{query}", self.scheme, self.host, self.port, self.path)
     }
 }
@@ -70,6 +78,7 @@ mod tests {
         }
         let parts = Parts::of("https://u:p@a.example:1/x?To=%2B1");
         assert_eq!((parts.host.as_str(), parts.port.as_str()), ("a.example", ":1"));
-        assert_eq!(parts.without_password(), "https://...@a.example:1/x?...");
+        assert_eq!(parts.for_people(false), "https://...@a.example:1/x?...");
+        assert_eq!(parts.for_people(true), "https://...@a.example:1/x?To=%2B1");
     }
 }
