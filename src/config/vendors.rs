@@ -211,7 +211,8 @@ impl VendorConfig {
         }
     }
 
-    pub(super) fn missing_secrets(&self) -> impl Iterator<Item = MissingSecret> + '_ {
+    /// Every secret that the file names and the environment does not have.
+    pub fn missing_secrets(&self) -> impl Iterator<Item = MissingSecret> + '_ {
         let accounts = self.accounts.values().flatten();
         let every = self.secrets.iter().chain(self.shared_keys.values()).chain(accounts);
         every.filter_map(|secret| secret.as_ref().err().cloned())

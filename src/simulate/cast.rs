@@ -107,6 +107,7 @@ fn generator(
             Box::new(Generic::new(name, vendor, Some(key)).map_err(nothing)?)
         }
         Scheme::None => Box::new(Generic::new(name, vendor, None).map_err(nothing)?),
+        _ => return Err(nothing("the simulator does not know its scheme yet".to_owned())),
     })
 }
 

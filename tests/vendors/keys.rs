@@ -159,8 +159,8 @@ fn a_shared_key_is_chosen_by_its_id_alone() {
     config.shared_keys.insert(SHARED_KEY.into(), Ok(Secret::new("shared")));
     let acme = build("acme", &config);
     assert_eq!(settings(SHARED_KEY, "HMAC_SHA1").verify(&*acme), Ok(()));
-    assert_eq!(settings("another", "HMAC_SHA1").verify(&*acme), Err(Refusal::Unknown("the SharedKey")));
-    assert_eq!(settings(SHARED_KEY, "none").verify(&*acme), Err(Refusal::Unknown("the signature algorithm")));
+    assert_eq!(settings("another", "HMAC_SHA1").verify(&*acme), Err(Refusal::Unknown("the SharedKey".into())));
+    assert_eq!(settings(SHARED_KEY, "none").verify(&*acme), Err(Refusal::Unknown("the signature algorithm".into())));
     assert_eq!(twilio("shared").verify(&*acme), Err(Refusal::Mismatch), "without settings only tokens count");
 
     config.secrets.clear();

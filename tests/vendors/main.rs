@@ -1,5 +1,6 @@
 //! Vendors: every signature vector, every sample payload, and what hostile or misconfigured input does.
 
+mod coverage;
 mod hostile;
 mod keys;
 mod payloads;
