@@ -31,8 +31,8 @@ impl Sinch {
 
 impl Vendor for Sinch {
     fn verify(&self, request: &Request<'_>, now: Timestamp, trace: &mut Trace) -> Result<(), Refusal> {
-        let fresh = |signed| self.tolerance.map_or(Ok(()), |tolerance| keyring::fresh(signed, now, tolerance));
-        keyring::or_no_key(self.keys.check(request, fresh, trace), self.keys.unusable())
+        let age = signature::Age { now, tolerance: self.tolerance };
+        keyring::or_no_key(self.keys.check(request, age, trace), self.keys.unusable())
     }
 
     fn identify(&self, request: &Request<'_>) -> Identity {

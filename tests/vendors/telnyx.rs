@@ -90,8 +90,8 @@ fn a_repeated_header_is_refused() {
 fn a_signature_rewritten_without_the_key_is_refused() {
     // The order of the group, little end first: s + order fits the same equation as s.
     const ORDER: [u8; 32] = [
-        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0, 0,
-        0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
     ];
     let sent = signed(&key(1), "{}");
     let mut signature = STANDARD.decode(sent.headers["telnyx-signature-ed25519"].as_bytes()).unwrap();
@@ -175,10 +175,12 @@ fn a_call_tells_its_recording_what_answered_and_why_it_failed() {
     let call = |name: &str, payload: Value| {
         read(&json!({"data": {"event_type": name, "id": "e1", "payload": payload}})).remove(0)
     };
-    let saved = call("call.recording.saved", json!({"call_leg_id": "c", "recording_urls": {"wav": "https://r.example/w"}}));
+    let saved =
+        call("call.recording.saved", json!({"call_leg_id": "c", "recording_urls": {"wav": "https://r.example/w"}}));
     assert_eq!(saved.event_type, EventType::CallRecordingAvailable);
     assert_eq!((saved.url.as_deref(), saved.provider_message_id.as_str()), (Some("https://r.example/w"), "c"));
-    let human = call("call.machine.premium.detection.ended", json!({"call_session_id": "s", "result": "human_business"}));
+    let human =
+        call("call.machine.premium.detection.ended", json!({"call_session_id": "s", "result": "human_business"}));
     assert_eq!((human.event_type, human.provider_message_id.as_str()), (EventType::CallAnswered, "s"));
     let rejected = call("call.hangup", json!({"hangup_cause": "call_rejected", "sip_hangup_cause": "603"}));
     assert_eq!((rejected.event_type, rejected.reason_code.as_deref()), (EventType::CallFailed, Some("603")));
