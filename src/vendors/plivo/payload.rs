@@ -262,8 +262,8 @@ impl Reading<'_> {
     }
 }
 
-/// `2026-11-20 18:40:05`, with or without a fraction and an offset. Plivo's documentation says UTC where it says
-/// anything.
+/// `2026-11-20 18:40:05`, with or without a fraction and an offset. Without one it is taken as UTC: the documentation of
+/// messages names no zone, and that of Plivo's other callbacks names UTC.
 fn time(text: &str) -> Option<Timestamp> {
     match DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%:z") {
         Ok(time) => Some(time.to_utc()),

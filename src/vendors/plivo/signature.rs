@@ -1,12 +1,13 @@
-//! `X-Plivo-Signature-V3`: base64 of an HMAC-SHA256 over the URL, the sorted parameters and a nonce, as
-//! <https://www.plivo.com/docs/messaging/concepts/signature-validation> and Plivo's own libraries have it.
+//! `X-Plivo-Signature-V3`: base64 of an HMAC-SHA256 over the URL, the sorted parameters and a nonce, as Plivo's
+//! own library has it: <https://github.com/plivo/plivo-python/blob/master/plivo/utils/signature_v3.py>.
 //!
 //! The text is `scheme://host/path`, `?`, the query as `k=v&k=v`, `.`, the posted parameters as `kvkv`, `.` and the nonce.
 //! Without a query the `?` stays where parameters were posted, and without posted parameters the dot before them is left
 //! out. Pairs are sorted, and equal ones stay. A port counts as the URL has it.
 //!
-//! Nothing separates a key from its value, so one genuine text could be cut into other parameters. Those have names that
-//! nobody reads. A nonce with a dot is refused: it could swallow the last parameters.
+//! Nothing separates a key from its value. Whoever gets hold of a genuine request could cut its text into other
+//! parameters, and no verifier of this scheme can tell: TLS has to keep requests from strangers. A nonce with a dot is
+//! refused, since it could swallow the last parameters.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -25,7 +26,7 @@ use crate::{
 
 /// A list with commas.
 const SIGNATURES: &str = "x-plivo-signature-v3";
-/// The same of the main account, where a subaccount's callback is signed by both.
+/// The same by the main account, for callbacks of a subaccount.
 const MAIN_SIGNATURES: &str = "x-plivo-signature-ma-v3";
 const NONCE: &str = "x-plivo-signature-v3-nonce";
 const V2_SIGNATURE: &str = "x-plivo-signature-v2";
@@ -121,7 +122,7 @@ fn signed_text(request: &Request<'_>, nonce: &str) -> Result<Vec<u8>, Refusal> {
     };
     let query = sorted(query.as_bytes(), "the query")?;
     let posted = posted(request)?.map(|form| sorted(form, "the form")).transpose()?;
-    // It would add nothing to the text but a mark: not even Plivo's own libraries agree on it.
+    // It would add nothing to the text but the mark before it.
     if posted.as_ref().is_some_and(Form::is_blank) {
         return Err(Refusal::malformed("the form"));
     }

@@ -3,7 +3,7 @@
 //! - Conversation and SMS: `x-sinch-webhook-signature`, base64 of an HMAC-SHA256 over body, nonce and timestamp with dots
 //!   between them (<https://developers.sinch.com/docs/conversation/callbacks>).
 //! - Numbers: `x-sinch-signature`, hex of an HMAC-SHA1 over the body. It signs no time, so no tolerance applies
-//!   (<https://developers.sinch.com/docs/numbers/api-reference/numbers/tag/Numbers-Callbacks/>).
+//!   (<https://developers.sinch.com/docs/numbers/api-reference/numbers/tag/Numbers-Callbacks>).
 //! - Voice and Verification: `Authorization: Application KEY:SIGNATURE`, base64 of an HMAC-SHA256 over five lines
 //!   (<https://developers.sinch.com/docs/voice/api-reference/authentication/callback-signed-request>).
 //!
@@ -40,7 +40,7 @@ const NUMBERS: &str = "x-sinch-signature";
 const APPLICATION: &str = "authorization";
 const APPLICATION_TIMESTAMP: &str = "x-timestamp";
 
-/// Sinch's own libraries take application secrets in either alphabet, and do not ask for padding.
+/// Sinch's Node library takes application secrets in either alphabet, and does not ask for padding.
 const SECRET: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new()

@@ -104,8 +104,9 @@ pub(super) fn identify(vendor: &str, body: &[u8]) -> Identity {
         list.map_or(0, |list| list.len())
     };
     let outbound = data.event_type.starts_with("message.") && data.event_type != RECEIVED;
-    let one = !data.id.is_empty() && !(outbound && recipients() > 1);
-    Identity { subject: subject.map(str::to_owned), dedupe_key: one.then(|| format!("{vendor}:{}", data.id)) }
+    let several = outbound && recipients() > 1;
+    let dedupe_key = (!several && !data.id.is_empty()).then(|| format!("{vendor}:{}", data.id));
+    Identity { subject: subject.map(str::to_owned), dedupe_key }
 }
 
 /// The event, or one for each recipient.
