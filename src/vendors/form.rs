@@ -77,11 +77,18 @@ impl Form {
         Some(Self { decoded, pairs })
     }
 
-    /// Sorts by key, then by value, and keeps equal pairs once.
-    pub fn sort_distinct(&mut self) {
+    /// Sorts by key, then by value; equal pairs all stay.
+    pub fn sort(&mut self) {
         let decoded = &self.decoded;
         let parts = |pair: &Pair| (&decoded[pair.key..pair.value], &decoded[pair.value..pair.end]);
         self.pairs.sort_unstable_by(|left, right| parts(left).cmp(&parts(right)));
+    }
+
+    /// As [`Form::sort`], and keeps equal pairs once.
+    pub fn sort_distinct(&mut self) {
+        self.sort();
+        let decoded = &self.decoded;
+        let parts = |pair: &Pair| (&decoded[pair.key..pair.value], &decoded[pair.value..pair.end]);
         self.pairs.dedup_by(|left, right| parts(left) == parts(right));
     }
 
