@@ -1,8 +1,8 @@
 //! Infobip: SMS, voice and e-mail. [`payload`] reads delivery reports and received messages.
 //!
-//! Subscriptions carry Basic credentials, a token in a header, or an HMAC signature. How that signature is laid out is
-//! told to customers only, so it is not verified here: choose credentials.
-//! <https://www.infobip.com/docs/cpaas-x/subscriptions-management>
+//! Subscriptions carry Basic credentials, a token in a header, or an HMAC signature:
+//! <https://www.infobip.com/docs/cpaas-x/subscriptions-management>. Public documentation does not say which header holds
+//! that signature and which bytes it covers, so it cannot be verified here: choose credentials.
 
 mod payload;
 

@@ -1,4 +1,4 @@
-//! `{"results": [...]}` with up to 100 reports or received messages, in the same form for every channel:
+//! `{"results": [...]}` with reports (by default up to 100) or received messages, in the same form for every channel:
 //! <https://www.infobip.com/docs/api/channels/sms/sms-messaging/logs-and-status-reports/receive-outbound-sms-message-report>.
 //! What people do with an e-mail comes as one object without `results`:
 //! <https://www.infobip.com/docs/api/channels/email/receive-email-tracking-reports>.
