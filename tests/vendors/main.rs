@@ -3,7 +3,9 @@
 mod coverage;
 mod hostile;
 mod keys;
+mod messagebird;
 mod payloads;
 mod reading;
 mod support;
 mod vectors;
+mod vonage;
