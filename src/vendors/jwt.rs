@@ -3,12 +3,12 @@
 //! By hand rather than with a library: those take the time from the system, and give a verdict only. Here the caller
 //! owns the clock, chooses the key by a claim, and every key tried can be shown with the signature it gives.
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, de::IgnoredAny};
 use sha2::{Digest, Sha256, Sha384, Sha512};
-
-use std::time::Duration;
 
 use super::{Refusal, Trace, keyring};
 use crate::clock::Timestamp;

@@ -1,9 +1,10 @@
 //! `Authorization: Bearer`, then a JWT made with the account's signature secret.
 //! <https://developer.vonage.com/en/getting-started/concepts/webhooks#decoding-signed-webhooks>
 //!
-//! The token is HS256; that some of Vonage's own libraries also take RS256 is no reason to. It binds the body by
-//! `payload_hash`, which those libraries leave to the receiver. It has no `exp`, and it never binds the URL: the query
-//! of a GET is as good as whoever could learn a token of another GET. A configured `tolerance` on `iat` limits that.
+//! The token is HS256; Vonage's Node library would take RS256 too, and nothing here does. It binds the body by
+//! `payload_hash`, which the libraries leave to the receiver. It has no `exp` and does not bind the URL: whoever learns
+//! the token of a GET can send it again with another query. A configured `tolerance` on `iat` limits that in time, and
+//! callbacks by POST, Vonage's default, are free of it.
 
 use std::{collections::BTreeMap, time::Duration};
 
