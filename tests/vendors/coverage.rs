@@ -23,8 +23,14 @@ fn covered(scheme: &str, sent: &Sent) -> Vec<Vec<u8>> {
             pairs
         }
         // The decoded parameters, in an order of their own.
-        "plivo-v3" | "mandrill" | "vonage-sig" if form => pairs(&sent.body),
-        "vonage-sig" => json_fields(&sent.body, |_| true),
+        "plivo-v3" | "mandrill" if form => pairs(&sent.body),
+        // The same, or JSON. The signature is among them: hex in either case.
+        "vonage-sig" => {
+            let every = if form { pairs(&sent.body) } else { json_fields(&sent.body, |_| true) };
+            let is_signature = |field: &[u8]| field.starts_with(b"sig\xff") || field.starts_with(b"/sig ");
+            let lower = |field: Vec<u8>| if is_signature(&field) { field.to_ascii_lowercase() } else { field };
+            every.into_iter().map(lower).collect()
+        }
         // Timestamp and token: not the event.
         "mailgun" if form => {
             pairs(&sent.body).into_iter().filter(|pair| MAILGUN.iter().any(|f| pair.starts_with(f))).collect()

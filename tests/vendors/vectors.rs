@@ -181,7 +181,10 @@ impl Vector {
         let sent = self.sent();
         let events = vendor.normalise(&sent.callback(vendor, self.channel()));
         if let Some(expected) = &self.events {
-            let expected: Vec<Event> = expected.iter().map(event).collect();
+            let mut expected: Vec<Event> = expected.iter().map(event).collect();
+            if self.scheme == "messagebird-jwt" {
+                expected.iter_mut().for_each(name_recipient);
+            }
             match &events {
                 Ok(events) if *events == expected => {}
                 other => return Some(format!("{}/{}: {other:#?}\nbut expected {expected:#?}", self.vendor, self.name)),
@@ -199,6 +202,12 @@ impl Vector {
         // Mailgun's token and SNS's message id name a delivery, whatever it tells.
         !matches!(self.vendor.as_str(), "mailgun" | "ses")
     }
+}
+
+/// A message of MessageBird goes to up to 50 recipients under one id; the vectors' keys do not tell them apart.
+fn name_recipient(event: &mut Event) {
+    let (Some(recipient), status) = (&event.recipient, &event.provider_status) else { return };
+    event.dedupe_key = event.dedupe_key.replace(&format!(":{status}"), &format!(":{recipient}:{status}"));
 }
 
 /// The folder of vectors: `VECTORS_DIR`, else the one beside this file.
