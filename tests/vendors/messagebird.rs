@@ -137,7 +137,7 @@ fn a_status_report_reads_alike_by_query_form_and_json() {
         "statusReason": "unknown subscriber", "statusDatetime": "2026-11-20T19:39:59+01:00"});
     let of_json = event(&*acme, &Sent::new(URL, &[], json.to_string()));
     assert_eq!(of_json.event_type, EventType::MessageUndelivered);
-    assert_eq!(of_json.dedupe_key, "acme:m-1:delivery_failed");
+    assert_eq!(of_json.dedupe_key, "acme:m-1:316:delivery_failed");
     assert_eq!(of_json.reason_code.as_deref(), Some("1"));
     assert_eq!(of_json.reason.as_deref(), Some("unknown subscriber"));
     assert_eq!(of_json.occurred_at.unwrap().to_rfc3339(), "2026-11-20T18:39:59+00:00");
