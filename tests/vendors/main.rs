@@ -3,7 +3,9 @@
 mod coverage;
 mod hostile;
 mod keys;
+mod mailgun;
 mod payloads;
 mod reading;
+mod ses;
 mod support;
 mod vectors;
