@@ -264,8 +264,8 @@ impl VendorTable {
         if !keyless && self.secrets.is_empty() && self.shared_keys.is_empty() && self.accounts.is_empty() {
             return Err(wrong("secrets", "is empty: a scheme other than \"none\" needs at least one"));
         }
-        if keyless && !self.secrets.is_empty() {
-            return Err(wrong("secrets", "has no use: this scheme has no secret"));
+        if self.scheme == Scheme::Ses && !self.secrets.is_empty() {
+            return Err(wrong("secrets", "has no use: Amazon signs with certificates of its own"));
         }
         if self.scheme.is_generic() && self.mapping.is_none() {
             return Err(wrong("mapping", "is missing: this scheme says who signed, not what the payload means"));
