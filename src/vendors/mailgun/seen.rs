@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use moka::{policy::EvictionPolicy, sync::Cache};
 
-/// About 50 MB where it is full. Only what Mailgun signed comes in; the oldest make room.
+/// Some tens of megabytes where it is full. Only what Mailgun signed comes in; the oldest make room.
 const CAPACITY: u64 = 200_000;
 /// A token older than the tolerance is refused by its age. Without a tolerance memory sets the limit, and this.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
