@@ -13,7 +13,7 @@ use p256::{
     pkcs8::{DecodePrivateKey, EncodePublicKey},
 };
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Sha256, Sha384, Sha512};
 
 /// Signs as Twilio does: <https://www.twilio.com/docs/usage/security#validating-requests>.
 #[derive(Clone)]
@@ -101,6 +101,42 @@ impl StandardKey {
     }
 }
 
+/// A plain HMAC, for schemes that differ in what they sign and how they write it.
+#[derive(Clone)]
+pub(super) enum CodeKey {
+    Sha1(Hmac<Sha1>),
+    Sha256(Hmac<Sha256>),
+    Sha384(Hmac<Sha384>),
+    Sha512(Hmac<Sha512>),
+}
+
+impl CodeKey {
+    pub fn sha1(key: &[u8]) -> Self {
+        Self::Sha1(keyed(key))
+    }
+
+    pub fn sha256(key: &[u8]) -> Self {
+        Self::Sha256(keyed(key))
+    }
+
+    pub fn sha384(key: &[u8]) -> Self {
+        Self::Sha384(keyed(key))
+    }
+
+    pub fn sha512(key: &[u8]) -> Self {
+        Self::Sha512(keyed(key))
+    }
+
+    pub fn code(&self, parts: &[&[u8]]) -> Vec<u8> {
+        match self {
+            CodeKey::Sha1(key) => bytes(key, parts),
+            CodeKey::Sha256(key) => bytes(key, parts),
+            CodeKey::Sha384(key) => bytes(key, parts),
+            CodeKey::Sha512(key) => bytes(key, parts),
+        }
+    }
+}
+
 /// A generated text as a header: every generator sticks to visible ASCII.
 pub(super) fn header(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("generated headers are visible ASCII")
@@ -111,7 +147,11 @@ fn keyed<M: KeyInit>(key: &[u8]) -> M {
 }
 
 fn code<M: Mac + Clone>(key: &M, parts: &[&[u8]]) -> String {
+    STANDARD.encode(bytes(key, parts))
+}
+
+fn bytes<M: Mac + Clone>(key: &M, parts: &[&[u8]]) -> Vec<u8> {
     let mut mac = key.clone();
     parts.iter().for_each(|part| mac.update(part));
-    STANDARD.encode(mac.finalize().into_bytes())
+    mac.finalize().into_bytes().to_vec()
 }
