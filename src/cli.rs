@@ -6,6 +6,7 @@ mod serve;
 mod show;
 mod simulate;
 mod status;
+mod vendors;
 
 use std::{
     io::{self, Write},
@@ -43,6 +44,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Validate configuration, function folders and secrets; say what is wrong and where
     Check(check::CheckArgs),
+    /// Print every vendor: its scheme, what is missing, the URLs for its console, how long it waits and what it retries
+    Vendors(vendors::VendorsArgs),
 }
 
 /// Where the program finds its files.
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
             Some(Command::Show(args)) => show::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Check(args)) => check::run(args),
+            Some(Command::Vendors(args)) => vendors::run(args),
         }
     });
     result.unwrap_or_else(|error| {

@@ -23,6 +23,7 @@ mod messagebird;
 mod multipart;
 mod plivo;
 mod postmark;
+mod rules;
 mod sendgrid;
 mod ses;
 mod signature;
@@ -46,6 +47,7 @@ use crate::{
     event::{Channel, Event},
 };
 
+pub use rules::{Rules, SCHEMES, rules};
 pub use trace::{Step, Trace};
 
 /// A request as it stood at the door.
@@ -214,6 +216,16 @@ pub fn build(name: &str, config: &VendorConfig) -> Arc<dyn Vendor> {
         }
         Scheme::Credential => Arc::new(credential::Credential::new(name, config)),
         Scheme::None => Arc::new(unsigned::Unsigned::new(name, config)),
+    }
+}
+
+/// What is wrong with the secrets of a vendor that has them all: it says so when it is asked to verify anything.
+pub fn unusable_key(name: &str, config: &VendorConfig, public_url: &str) -> Option<String> {
+    let (url, headers) = (format!("{public_url}/incoming"), HeaderMap::new());
+    let request = Request { method: &Method::POST, url: &url, headers: &headers, body: b"" };
+    match build(name, config).verify(&request, Timestamp::UNIX_EPOCH, &mut Trace::off()) {
+        Err(Refusal::NoKey(problem)) => Some(problem),
+        _ => None,
     }
 }
 

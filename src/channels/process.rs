@@ -274,14 +274,14 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        vendors::{Identity, Refusal, Request, Unreadable},
+        vendors::{Identity, Refusal, Request, Trace, Unreadable},
     };
 
     #[derive(Debug)]
     struct Broken;
 
     impl Vendor for Broken {
-        fn verify(&self, _: &Request<'_>, _: Timestamp) -> Result<(), Refusal> {
+        fn verify(&self, _: &Request<'_>, _: Timestamp, _: &mut Trace) -> Result<(), Refusal> {
             Ok(())
         }
 

@@ -102,14 +102,17 @@ impl SignatureTable {
             at.value(text.span(), format!("{key}.{field}"), problem.to_owned())
         };
         let no_header = "names no header that can exist";
-        let header = HeaderName::try_from(self.header.get_ref()).map_err(|_| wrong(&self.header, "header", no_header))?;
+        let header =
+            HeaderName::try_from(self.header.get_ref()).map_err(|_| wrong(&self.header, "header", no_header))?;
         let layout = match (&self.prefix, &self.field) {
             (Some(prefix), Some(_)) => return Err(wrong(prefix, "prefix", "has no use beside `field`")),
             (None, Some(field)) if !is_name(field.get_ref()) => {
                 return Err(wrong(field, "field", "must be a name without spaces, commas and equals signs"));
             }
             (None, Some(field)) => Layout::List { field: field.get_ref().clone() },
-            (prefix, None) => Layout::Alone { prefix: prefix.as_ref().map(|p| p.get_ref().clone()).unwrap_or_default() },
+            (prefix, None) => {
+                Layout::Alone { prefix: prefix.as_ref().map(|p| p.get_ref().clone()).unwrap_or_default() }
+            }
         };
         let signed: Template =
             self.signed.get_ref().parse().map_err(|problem: String| wrong(&self.signed, "signed", &problem))?;

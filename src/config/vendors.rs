@@ -169,7 +169,8 @@ impl VendorConfig {
         }
     }
 
-    pub(super) fn missing_secrets(&self) -> impl Iterator<Item = MissingSecret> + '_ {
+    /// Every secret that the file names and the environment does not have.
+    pub fn missing_secrets(&self) -> impl Iterator<Item = MissingSecret> + '_ {
         let accounts = self.accounts.values().flatten();
         let every = self.secrets.iter().chain(self.shared_keys.values()).chain(accounts);
         every.filter_map(|secret| secret.as_ref().err().cloned())
@@ -222,8 +223,8 @@ impl VendorTable {
         if !keyless && self.secrets.is_empty() && self.shared_keys.is_empty() && self.accounts.is_empty() {
             return Err(wrong("secrets", "is empty: a scheme other than \"none\" needs at least one"));
         }
-        if keyless && !self.secrets.is_empty() {
-            return Err(wrong("secrets", "has no use: this scheme has no secret"));
+        if self.scheme == Scheme::Ses && !self.secrets.is_empty() {
+            return Err(wrong("secrets", "has no use: Amazon signs with certificates of its own"));
         }
         if self.scheme.is_generic() && self.mapping.is_none() {
             return Err(wrong("mapping", "is missing: this scheme says who signed, not what the payload means"));

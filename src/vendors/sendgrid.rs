@@ -21,11 +21,7 @@ use super::{
     Callback, Identity, Refusal, Request, Trace, Unreadable, Vendor,
     keyring::{self, Keyring},
 };
-use crate::{
-    clock::Timestamp,
-    config::VendorConfig,
-    event::Event,
-};
+use crate::{clock::Timestamp, config::VendorConfig, event::Event};
 
 const SIGNATURE: &str = "x-twilio-email-event-webhook-signature";
 const TIMESTAMP: &str = "x-twilio-email-event-webhook-timestamp";
@@ -40,11 +36,7 @@ pub(super) struct SendGrid {
 
 impl SendGrid {
     pub fn new(name: &str, config: &VendorConfig) -> Self {
-        Self {
-            name: name.to_owned(),
-            keys: Keyring::load(name, &config.secrets, load),
-            tolerance: config.tolerance,
-        }
+        Self { name: name.to_owned(), keys: Keyring::load(name, &config.secrets, load), tolerance: config.tolerance }
     }
 
     fn check(&self, request: &Request<'_>, now: Timestamp, trace: &mut Trace) -> Result<(), Refusal> {

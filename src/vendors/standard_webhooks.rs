@@ -20,11 +20,7 @@ use super::{
     keyring::{self, Keyring},
     mapping::Reader,
 };
-use crate::{
-    clock::Timestamp,
-    config::VendorConfig,
-    event::Event,
-};
+use crate::{clock::Timestamp, config::VendorConfig, event::Event};
 
 /// The specification's own.
 const TOLERANCE: Duration = Duration::from_secs(300);

@@ -2,11 +2,7 @@
 //! only the vendor can reach.
 
 use super::{Callback, Handshake, Identity, Refusal, Request, Trace, Unreadable, Vendor, challenge, mapping::Reader};
-use crate::{
-    clock::Timestamp,
-    config::VendorConfig,
-    event::Event,
-};
+use crate::{clock::Timestamp, config::VendorConfig, event::Event};
 
 #[derive(Debug)]
 pub(super) struct Unsigned {

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use http::Method;
 use sluice::{
     simulate::{Fact, Plan},
-    vendors::{Callback, Request, Vendors},
+    vendors::{Callback, Request, Trace, Vendors},
 };
 
 use crate::{callbacks::MAPPED, cast, config, shape, started};
@@ -22,7 +22,7 @@ fn the_product_accepts_and_reads_every_simulated_callback() {
             let sent = plan.build(callback, started());
             let url = format!("{}{}", config.public_url, sent.path);
             let request = Request { method: &Method::POST, url: &url, headers: &sent.headers, body: &sent.body };
-            vendor.verify(&request, started() + TimeDelta::seconds(30)).unwrap();
+            vendor.verify(&request, started() + TimeDelta::seconds(30), &mut Trace::off()).unwrap();
             let callback = Callback {
                 channel: story.channel,
                 service_type: story.service.clone(),

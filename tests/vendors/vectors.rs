@@ -172,7 +172,8 @@ impl Vector {
             "invalid" => matches!(&verdict, Err(refusal) if !matches!(refusal, Refusal::NoKey(_))),
             other => panic!("{}: {other}", self.name),
         };
-        (!expected).then(|| format!("{}/{}: {verdict:?}, but {} because {}", self.vendor, self.name, self.expect, self.why))
+        (!expected)
+            .then(|| format!("{}/{}: {verdict:?}, but {} because {}", self.vendor, self.name, self.expect, self.why))
     }
 
     /// What is wrong with the events, where the vector lists them.
@@ -215,7 +216,8 @@ pub fn every() -> Vec<Vector> {
         .collect();
     files.sort();
     let read = |path: &PathBuf| -> Vec<Vector> {
-        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        serde_json::from_slice(&std::fs::read(path).unwrap())
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     };
     files.iter().flat_map(read).collect()
 }

@@ -10,7 +10,9 @@ use super::super::{
 };
 use crate::{
     clock::Timestamp,
-    config::{Algorithm, Credential, Encoding, Layout, Part, Scheme, SecretText, Signature, TimestampPlace, VendorConfig},
+    config::{
+        Algorithm, Credential, Encoding, Layout, Part, Scheme, SecretText, Signature, TimestampPlace, VendorConfig,
+    },
 };
 
 /// What goes into a header of which nothing else is known.
@@ -145,13 +147,7 @@ fn complete(headers: &mut HeaderMap, signature: &Signature, id: &str, timestamp:
     }
 }
 
-fn signed_text(
-    signature: &Signature,
-    request: &SignedRequest,
-    id: &str,
-    timestamp: &str,
-    public_url: &str,
-) -> Vec<u8> {
+fn signed_text(signature: &Signature, request: &SignedRequest, id: &str, timestamp: &str, public_url: &str) -> Vec<u8> {
     let url = format!("{public_url}{}", request.path);
     let parsed = url::Url::parse(&url).expect("a checked public URL and a path are a URL");
     let parts = signature.signed.parts().iter().map(|part| match part {

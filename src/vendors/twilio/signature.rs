@@ -116,7 +116,8 @@ impl Keys {
             Content::Form => request.body,
             Content::Nothing | Content::Other => query(request.url).as_bytes(),
         };
-        let sid = form::raw_pairs(parameters).find(|(key, _)| *key == b"AccountSid").and_then(|(_, sid)| form::text(sid));
+        let sid =
+            form::raw_pairs(parameters).find(|(key, _)| *key == b"AccountSid").and_then(|(_, sid)| form::text(sid));
         match sid.as_deref().and_then(|sid| self.subaccounts.get_key_value(sid)) {
             Some((sid, tokens)) => {
                 trace.said(|| format!("AccountSid names the configured subaccount {sid}: only its tokens count"));
