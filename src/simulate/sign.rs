@@ -15,6 +15,12 @@ use p256::{
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 
+/// Secrets are written with and without padding.
+pub(super) const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &ALPHABET,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// Signs as Twilio does: <https://www.twilio.com/docs/usage/security#validating-requests>.
 #[derive(Clone)]
 pub(super) enum TwilioKey {
@@ -87,10 +93,6 @@ pub(super) struct StandardKey(Hmac<Sha256>);
 impl StandardKey {
     /// Reads a secret: base64, padded or not, after an optional `whsec_`. `None` for anything else, a public key too.
     pub fn parse(text: &str) -> Option<Self> {
-        const LENIENT: GeneralPurpose = GeneralPurpose::new(
-            &ALPHABET,
-            GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-        );
         let text = text.trim();
         let secret = LENIENT.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok()?;
         Some(Self(keyed(&secret)))

@@ -322,8 +322,7 @@ fn handshake(name: &str) -> (String, Answer) {
     let pair = pairs.into_iter().find(|pair| pair.name == name).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let response = &pair.response;
-    let answer =
-        Answer { content_type: text(&response["headers"]["Content-Type"]), body: text(&response["body"]) };
+    let answer = Answer { content_type: text(&response["headers"]["Content-Type"]), body: text(&response["body"]) };
     (text(&pair.request["body"]), answer)
 }
 
@@ -335,7 +334,8 @@ fn slack_is_told_its_challenge_and_nobody_else_is() {
     assert_eq!(sent.verify(&*slack), Ok(()));
     assert_eq!(slack.handshake(&sent.request(), at(NOW)), Some(Handshake::Answer(Some(answer))));
 
-    for other in ["{\"type\":\"event_callback\",\"challenge\":\"x\"}", "{\"type\":\"url_verification\"}", "type=x", ""] {
+    for other in ["{\"type\":\"event_callback\",\"challenge\":\"x\"}", "{\"type\":\"url_verification\"}", "type=x", ""]
+    {
         assert_eq!(slack.handshake(&slack_post(other).request(), at(NOW)), None, "{other}");
     }
     let get = Sent { method: Method::GET, ..sent.clone() };

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 
 use super::super::{
     fact::SignedRequest,
-    sign::{CodeKey, StandardKey, header},
+    sign::{CodeKey, LENIENT, StandardKey, header},
 };
 use crate::{
     clock::Timestamp,
@@ -120,7 +120,7 @@ impl Proof {
 fn described_key(signature: &Signature, secret: &str) -> Result<CodeKey, &'static str> {
     let bytes = match signature.secret {
         None | Some(SecretText::Text) => secret.as_bytes().to_vec(),
-        Some(SecretText::Base64) => STANDARD.decode(secret).map_err(|_| "its secret is not base64")?,
+        Some(SecretText::Base64) => LENIENT.decode(secret).map_err(|_| "its secret is not base64")?,
         Some(SecretText::Hex) => hex::decode(secret).map_err(|_| "its secret is not hex")?,
     };
     Ok(match signature.algorithm {
