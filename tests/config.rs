@@ -160,8 +160,8 @@ fn a_list_needs_a_name_for_its_time_that_is_not_the_signature_s() {
 fn a_signature_and_its_scheme_belong_together() {
     for (from, to, expected) in [
         (
-            "scheme = \"signature\"",
-            "scheme = \"github\"",
+            "[vendors.acme-sms]\nscheme = \"signature\"",
+            "[vendors.acme-sms]\nscheme = \"github\"",
             "vendors.acme-sms.signature: is only for the signature scheme",
         ),
         (
