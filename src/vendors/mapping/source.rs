@@ -105,8 +105,9 @@ impl Source {
     }
 }
 
-/// The first field of this name, decoded.
+/// The first field of this name, decoded. What a hostile form has beyond the usual is not searched.
 fn field<'a>(form: &'a [u8], name: &str) -> Option<Cow<'a, str>> {
-    let (_, value) = form::raw_pairs(form).find(|(key, _)| form::text(key).is_some_and(|key| key == name))?;
+    let mut pairs = form::raw_pairs(form).take(form::MAX_PAIRS);
+    let (_, value) = pairs.find(|(key, _)| form::text(key).is_some_and(|key| key == name))?;
     form::text(value)
 }
