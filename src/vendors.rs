@@ -142,7 +142,7 @@ pub struct Callback {
 #[error("unreadable payload: {0}")]
 pub struct Unreadable(pub String);
 
-/// A verified request that is no callback: it is answered at once, and nothing is published.
+/// The answer to a request that is no callback: nothing is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Handshake {
     /// 200 with this body; `None` is an empty one.
@@ -153,6 +153,12 @@ pub enum Handshake {
 
 /// One vendor.
 pub trait Vendor: Send + Sync + std::fmt::Debug {
+    /// Whether a request asks nothing but whether somebody is here. It is answered before it is verified: nothing of it is
+    /// believed or kept.
+    fn probe(&self, _request: &Request<'_>) -> Option<Handshake> {
+        None
+    }
+
     /// Whether one of the live secrets signed this request. `trace` is told each step where somebody listens.
     fn verify(&self, request: &Request<'_>, now: Timestamp, trace: &mut Trace) -> Result<(), Refusal>;
 

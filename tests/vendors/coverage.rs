@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::{
-    support::Sent,
+    support::{Sent, report},
     vectors::{Vector, every},
 };
 
@@ -159,7 +159,7 @@ fn one_changed_bit_of_what_is_covered_makes_a_body_invalid() {
         }
     }
     for (scheme, (covered, others)) in &changes {
-        println!("{scheme}: {covered} changed bits of what is covered, {others} of what is not");
+        report(&format!("{scheme}: {covered} changed bits of what is covered, {others} of what is not"));
     }
 }
 
@@ -234,7 +234,7 @@ fn a_changed_url_matters_exactly_where_the_scheme_signs_it() {
         schemes.insert(vector.scheme.clone(), refused);
     }
     for (scheme, signed) in schemes {
-        println!("{scheme}: the URL is {}", if signed { "signed" } else { "not signed" });
+        report(&format!("{scheme}: the URL is {}", if signed { "signed" } else { "not signed" }));
     }
 }
 

@@ -1,10 +1,18 @@
 //! Vendors: every signature vector, every sample payload, and what hostile or misconfigured input does.
 
 mod coverage;
+mod credentials;
 mod generic;
 mod hostile;
+mod infobip;
 mod keys;
+mod mandrill;
 mod payloads;
+mod plivo;
+mod postmark;
 mod reading;
+mod sinch;
+mod sparkpost;
 mod support;
+mod telnyx;
 mod vectors;

@@ -76,14 +76,16 @@ impl Source {
         first.into_iter().chain(second)
     }
 
+    pub fn in_headers<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let value = self.header_names().find_map(|name| headers.get(name))?;
+        value.to_str().ok().filter(|text| !text.is_empty())
+    }
+
     /// What is there; `None` where nothing is, or where only JSON could tell.
     pub fn without_json<'a>(&self, parts: Parts<'a>) -> Option<Cow<'a, str>> {
         let text = match self {
             Source::Pointer(_) | Source::Nowhere => None,
-            Source::Header(..) => {
-                let value = self.header_names().find_map(|name| parts.headers.get(name))?;
-                value.to_str().ok().map(Cow::Borrowed)
-            }
+            Source::Header(..) => self.in_headers(parts.headers).map(Cow::Borrowed),
             Source::Form(name) => field(parts.body, name),
             Source::Query(name) => field(parts.query.as_bytes(), name),
         };
