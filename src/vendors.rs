@@ -9,6 +9,7 @@
 //! configuration into vendors once, at start: every key is parsed there, so that a request only computes.
 
 mod bird;
+mod challenge;
 mod credential;
 mod digest;
 mod form;

@@ -188,7 +188,9 @@ fn one_changed_bit_of_a_signature_or_a_signed_header_makes_a_request_invalid() {
                 continue;
             }
             let step = if is_slow(&vector.scheme) { 5 } else { 1 };
-            for at in (0..text.len()).step_by(step) {
+            // Stripe's `v0` is another scheme's signature, which its own libraries pass over too.
+            let counts = if vector.scheme == "stripe" { text.find(",v0=").unwrap_or(text.len()) } else { text.len() };
+            for at in (0..counts).step_by(step) {
                 for bit in [at % 7, (at + 3) % 7] {
                     let mut bytes = text.clone().into_bytes();
                     bytes[at] ^= 1 << bit;

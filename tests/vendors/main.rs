@@ -2,6 +2,7 @@
 
 mod coverage;
 mod credentials;
+mod generic;
 mod hostile;
 mod infobip;
 mod keys;
