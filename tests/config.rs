@@ -33,6 +33,17 @@ fn the_shipped_file_is_valid_and_its_demo_profile_lacks_nothing() {
 }
 
 #[test]
+fn every_vendor_that_is_commented_out_is_valid_once_it_is_not() {
+    let text = shipped();
+    let blocks: Vec<&str> = text.split("\n\n").filter(|block| block.starts_with("# [vendors.")).collect();
+    let uncommented: Vec<String> =
+        blocks.iter().map(|block| block.lines().map(|line| &line[2..]).collect::<Vec<_>>().join("\n")).collect();
+    let config = parse(&format!("{text}\n{}", uncommented.join("\n\n")), &[]).unwrap();
+    assert_eq!(blocks.len(), 12);
+    assert_eq!(config.vendors.len(), 5 + blocks.len());
+}
+
+#[test]
 fn outside_the_demo_profile_missing_secrets_are_told_with_file_line_and_key() {
     let config = parse(&shipped(), &[("SLUICE_PROFILE", "production"), ("TWILIO_AUTH_TOKEN", "t")]).unwrap();
     let missing: Vec<_> = config.missing_secrets().iter().map(ToString::to_string).collect();
