@@ -5,8 +5,10 @@
 //! Every error names the file, the line and the key.
 
 mod error;
+mod mapping;
 mod meant;
 mod secrets;
+mod signature;
 mod vendors;
 
 use std::{
@@ -20,8 +22,10 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 pub use error::ConfigError;
+pub use mapping::Mapping;
 pub use secrets::{MissingSecret, Secret};
-pub use vendors::{Answer, Credential, Legacy, Mapping, Scheme, VendorConfig};
+pub use signature::{Algorithm, Encoding, Layout, Part, SecretText, Signature, Template, TimestampPlace};
+pub use vendors::{Answer, Credential, Legacy, Scheme, VendorConfig};
 
 use secrets::SecretSource;
 use vendors::VendorTable;

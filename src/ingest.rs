@@ -82,6 +82,9 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
     let url = format!("{}{path_and_query}", app.config.public_url);
     let signed = vendors::Request { method: &parts.method, url: &url, headers: &parts.headers, body: &body };
     let now = app.clock.now();
+    if let Some(handshake) = vendor.probe(&signed) {
+        return Ok(handshake::shake(app, &route.vendor, handshake).await);
+    }
     if let Err(refusal) = app.certificates.verify(vendor.as_ref(), &signed, now).await {
         return Err(refuse(app, &route, &refusal).into());
     }

@@ -9,17 +9,20 @@
 //! configuration into vendors once, at start: every key is parsed there, so that a request only computes.
 
 mod bird;
+mod challenge;
 mod credential;
 mod digest;
 mod form;
 mod infobip;
 mod json;
+mod jwt;
 mod keyring;
 mod mailgun;
 mod mandrill;
 mod mapping;
 mod messagebird;
 mod multipart;
+mod parameters;
 mod plivo;
 mod postmark;
 mod rules;
@@ -141,7 +144,7 @@ pub struct Callback {
 #[error("unreadable payload: {0}")]
 pub struct Unreadable(pub String);
 
-/// A verified request that is no callback: it is answered at once, and nothing is published.
+/// The answer to a request that is no callback: nothing is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Handshake {
     /// 200 with this body; `None` is an empty one.
@@ -152,6 +155,12 @@ pub enum Handshake {
 
 /// One vendor.
 pub trait Vendor: Send + Sync + std::fmt::Debug {
+    /// Whether a request asks nothing but whether somebody is here. It is answered before it is verified: nothing of it is
+    /// believed or kept.
+    fn probe(&self, _request: &Request<'_>) -> Option<Handshake> {
+        None
+    }
+
     /// Whether one of the live secrets signed this request. `trace` is told each step where somebody listens.
     fn verify(&self, request: &Request<'_>, now: Timestamp, trace: &mut Trace) -> Result<(), Refusal>;
 

@@ -1,4 +1,4 @@
-//! Vendors: which scheme they sign by, where their secrets are, and how a generic one's payload is read.
+//! Vendors: which scheme they sign by, and where their secrets are.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,9 +9,11 @@ use toml::Spanned;
 use super::{
     ConfigError, MissingSecret, Secret,
     error::Locator,
+    mapping::Mapping,
     secrets::{Resolver, SecretSource},
+    signature::{Signature, SignatureTable},
 };
-use crate::event::{Channel, EventType};
+use crate::event::Channel;
 
 /// How a vendor proves that a callback is its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -71,53 +73,6 @@ pub struct Answer {
     pub body: String,
 }
 
-/// How a generic vendor's JSON payload becomes events. Paths are JSON Pointers (RFC 6901), relative to each element of
-/// `each` where that is set, else to the whole body; `header:NAME` takes a request header instead.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Mapping {
-    /// An array in the body with one event in each element.
-    pub each: Option<String>,
-    /// The vendor's id of the message.
-    pub message_id: String,
-    /// An id equal for repeats of the same event; by default `header:webhook-id`.
-    pub event_id: Option<String>,
-    /// The vendor's word for the status.
-    pub status: String,
-    /// RFC 3339 text, or seconds or milliseconds since 1970.
-    pub occurred_at: Option<String>,
-    pub recipient: Option<String>,
-    pub sender: Option<String>,
-    pub reason_code: Option<String>,
-    pub reason: Option<String>,
-    /// The vendor's words for the status, and the canonical types they mean. Others become `unknown`.
-    pub statuses: BTreeMap<String, EventType>,
-}
-
-impl Mapping {
-    /// The first field that names a place which no callback can have.
-    fn fault(&self) -> Option<(&'static str, &'static str)> {
-        if self.each.as_ref().is_some_and(|each| !each.is_empty() && !each.starts_with('/')) {
-            return Some(("each", "must be a JSON Pointer, which begins with /"));
-        }
-        let fields = [
-            ("message_id", Some(&self.message_id)),
-            ("event_id", self.event_id.as_ref()),
-            ("status", Some(&self.status)),
-            ("occurred_at", self.occurred_at.as_ref()),
-            ("recipient", self.recipient.as_ref()),
-            ("sender", self.sender.as_ref()),
-            ("reason_code", self.reason_code.as_ref()),
-            ("reason", self.reason.as_ref()),
-        ];
-        fields.into_iter().find_map(|(field, place)| match place?.strip_prefix("header:") {
-            Some(name) => HeaderName::try_from(name.trim()).err().map(|_| (field, "names no header that can exist")),
-            None if place?.starts_with('/') => None,
-            None => Some((field, "must be a JSON Pointer, which begins with /, or header:NAME")),
-        })
-    }
-}
-
 /// Where a shared secret arrives: `basic` (the secret is `user:password`), `bearer`, or `header:NAME`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -161,6 +116,8 @@ pub struct VendorConfig {
     pub accounts: BTreeMap<String, Vec<Result<Secret, MissingSecret>>>,
     /// Where a shared secret arrives, for schemes that sign nothing.
     pub credential: Credential,
+    /// How the vendor signs, for the scheme `signature`.
+    pub signature: Option<Signature>,
     /// Amazon SNS topics that may call, by ARN; one that ends with `*` stands for all that begin alike.
     pub topics: Vec<String>,
     /// Origins that may ask for consent by the CloudEvents handshake (`OPTIONS` with `WebHook-Request-Origin`).
@@ -201,6 +158,7 @@ impl VendorConfig {
             shared_keys: BTreeMap::new(),
             accounts: BTreeMap::new(),
             credential: Credential::default(),
+            signature: None,
             topics: Vec::new(),
             allowed_origins: Vec::new(),
             issuer: None,
@@ -231,6 +189,7 @@ pub(super) struct VendorTable {
     #[serde(default)]
     accounts: BTreeMap<String, Vec<Spanned<SecretSource>>>,
     credential: Option<Credential>,
+    signature: Option<SignatureTable>,
     #[serde(default)]
     topics: Vec<String>,
     #[serde(default)]
@@ -311,6 +270,29 @@ impl VendorTable {
         if let Some((field, problem)) = self.mapping.as_ref().and_then(Mapping::fault) {
             return Err(wrong(&format!("mapping.{field}"), problem));
         }
+        let signature = match (self.signature, self.scheme) {
+            (Some(table), Scheme::Signature) => Some(table.resolve(at, &format!("{key}.signature"))?),
+            (None, Scheme::Signature) => {
+                return Err(wrong("signature", "is missing: this scheme is what that table tells"));
+            }
+            (Some(_), _) => return Err(wrong("signature", "is only for the signature scheme")),
+            (None, _) => None,
+        };
+        let signs_no_time = match self.scheme {
+            Scheme::Signature => signature.as_ref().is_some_and(|signature| signature.timestamp.is_none()),
+            scheme => matches!(scheme, Scheme::Github | Scheme::Credential | Scheme::None),
+        };
+        if signs_no_time && self.tolerance.is_some() {
+            return Err(wrong("tolerance", "has no use: no time is signed"));
+        }
+        let signs_query = match self.scheme {
+            Scheme::Signature => signature.as_ref().is_some_and(Signature::covers_query),
+            // Nothing is signed, and nothing less than all is trusted.
+            scheme => matches!(scheme, Scheme::Credential | Scheme::None),
+        };
+        if let Some(field) = self.mapping.as_ref().and_then(Mapping::in_query).filter(|_| !signs_query) {
+            return Err(wrong(&format!("mapping.{field}"), "is in the query, which is not signed: {url} would be"));
+        }
         let mut resolved = Vec::new();
         for (index, source) in self.secrets.iter().enumerate() {
             resolved.push(secrets.resolve(&format!("{key}.secrets[{index}]"), source)?);
@@ -338,6 +320,7 @@ impl VendorTable {
             shared_keys,
             accounts,
             credential: self.credential.unwrap_or_default(),
+            signature,
             topics: self.topics,
             allowed_origins: self.allowed_origins,
             issuer: self.issuer,

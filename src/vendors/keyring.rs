@@ -1,4 +1,7 @@
-//! What the signing schemes share: live keys, headers that must be there once, and comparison in constant time.
+//! What the schemes share: live keys, headers that must be there once, and comparison in constant time.
+//! [`credentials`] is the check of those that sign nothing and send a secret instead.
+
+pub(super) mod credentials;
 
 use std::borrow::Cow;
 

@@ -16,7 +16,7 @@ use p256::ecdsa::signature::MultipartVerifier;
 use sha2::Sha256;
 
 use super::{
-    Callback, Identity, Refusal, Request, Trace, Unreadable, Vendor,
+    Callback, Handshake, Identity, Refusal, Request, Trace, Unreadable, Vendor, challenge,
     keyring::{self, Keyring},
     mapping::Reader,
 };
@@ -159,6 +159,10 @@ fn symmetric(state: &Hmac<Sha256>, message: &[&[u8]]) -> [u8; 44] {
 impl Vendor for StandardWebhooks {
     fn verify(&self, request: &Request<'_>, now: Timestamp, trace: &mut Trace) -> Result<(), Refusal> {
         keyring::or_no_key(self.check(request, now, trace), self.keys.unusable())
+    }
+
+    fn handshake(&self, request: &Request<'_>, _now: Timestamp) -> Option<Handshake> {
+        challenge::event_grid(request)
     }
 
     fn identify(&self, request: &Request<'_>) -> Identity {

@@ -1,19 +1,17 @@
 //! A vendor that signs nothing. It must be asked for by name (`scheme = "none"`) and belongs behind a network that
 //! only the vendor can reach.
 
-use super::{Callback, Identity, Refusal, Request, Trace, Unreadable, Vendor, mapping::Reader};
+use super::{Callback, Handshake, Identity, Refusal, Request, Trace, Unreadable, Vendor, challenge, mapping::Reader};
 use crate::{clock::Timestamp, config::VendorConfig, event::Event};
 
 #[derive(Debug)]
 pub(super) struct Unsigned {
-    name: String,
     reader: Reader,
 }
 
 impl Unsigned {
     pub fn new(name: &str, config: &VendorConfig) -> Self {
-        let reader = Reader::new(name, config.mapping.as_ref());
-        Self { name: name.to_owned(), reader }
+        Self { reader: Reader::new(name, config.mapping.as_ref()) }
     }
 }
 
@@ -22,9 +20,12 @@ impl Vendor for Unsigned {
         Ok(())
     }
 
+    fn handshake(&self, request: &Request<'_>, _now: Timestamp) -> Option<Handshake> {
+        challenge::event_grid(request)
+    }
+
     fn identify(&self, request: &Request<'_>) -> Identity {
-        let dedupe_key = self.reader.header_event_id(request.headers).map(|id| format!("{}:{id}", self.name));
-        Identity { subject: None, dedupe_key }
+        self.reader.identify(request)
     }
 
     fn kept_headers(&self) -> &[http::HeaderName] {

@@ -15,11 +15,8 @@ use sluice::config::Config;
 
 use crate::support::TestApp;
 
-const CONFIG: &str = r#"
-profile = "production"
-public_url = "https://hooks.example.net"
-[privacy]
-key = "env:KEY"
+/// Vendors beside those of the shipped configuration.
+const VENDORS: &str = r#"
 [vendors.generic]
 scheme = "github"
 services = { push = "sms" }
@@ -59,7 +56,9 @@ fn start() -> TestApp {
         "BASIC" => Some("user:password".to_owned()),
         _ => None,
     };
-    TestApp::with(Config::parse(Path::new("sluice.toml"), CONFIG, &environment).unwrap())
+    let shipped = include_str!("../../sluice.toml");
+    let text = format!("{shipped}\n{VENDORS}").replace("http://127.0.0.1:7071", "https://hooks.example.net");
+    TestApp::with(Config::parse(Path::new("sluice.toml"), &text, &environment).unwrap())
 }
 
 #[derive(Debug, Deserialize)]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::{
-    support::Sent,
+    support::{Sent, report},
     vectors::{Vector, every},
 };
 
@@ -23,8 +23,14 @@ fn covered(scheme: &str, sent: &Sent) -> Vec<Vec<u8>> {
             pairs
         }
         // The decoded parameters, in an order of their own.
-        "plivo-v3" | "mandrill" | "vonage-sig" if form => pairs(&sent.body),
-        "vonage-sig" => json_fields(&sent.body, |_| true),
+        "plivo-v3" | "mandrill" if form => pairs(&sent.body),
+        // The same, or JSON. The signature is among them: hex in either case.
+        "vonage-sig" => {
+            let every = if form { pairs(&sent.body) } else { json_fields(&sent.body, |_| true) };
+            let is_signature = |field: &[u8]| field.starts_with(b"sig\xff") || field.starts_with(b"/sig ");
+            let lower = |field: Vec<u8>| if is_signature(&field) { field.to_ascii_lowercase() } else { field };
+            every.into_iter().map(lower).collect()
+        }
         // Timestamp and token: not the event.
         "mailgun" if form => {
             pairs(&sent.body).into_iter().filter(|pair| MAILGUN.iter().any(|f| pair.starts_with(f))).collect()
@@ -159,7 +165,7 @@ fn one_changed_bit_of_what_is_covered_makes_a_body_invalid() {
         }
     }
     for (scheme, (covered, others)) in &changes {
-        println!("{scheme}: {covered} changed bits of what is covered, {others} of what is not");
+        report(&format!("{scheme}: {covered} changed bits of what is covered, {others} of what is not"));
     }
 }
 
@@ -182,7 +188,9 @@ fn one_changed_bit_of_a_signature_or_a_signed_header_makes_a_request_invalid() {
                 continue;
             }
             let step = if is_slow(&vector.scheme) { 5 } else { 1 };
-            for at in (0..text.len()).step_by(step) {
+            // Stripe's `v0` is another scheme's signature, which its own libraries pass over too.
+            let counts = if vector.scheme == "stripe" { text.find(",v0=").unwrap_or(text.len()) } else { text.len() };
+            for at in (0..counts).step_by(step) {
                 for bit in [at % 7, (at + 3) % 7] {
                     let mut bytes = text.clone().into_bytes();
                     bytes[at] ^= 1 << bit;
@@ -232,7 +240,7 @@ fn a_changed_url_matters_exactly_where_the_scheme_signs_it() {
         schemes.insert(vector.scheme.clone(), refused);
     }
     for (scheme, signed) in schemes {
-        println!("{scheme}: the URL is {}", if signed { "signed" } else { "not signed" });
+        report(&format!("{scheme}: the URL is {}", if signed { "signed" } else { "not signed" }));
     }
 }
 
@@ -315,7 +323,7 @@ fn json_like() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(2, 8, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            prop::collection::btree_map("[a-z]{1,6}", inner, 0..3).prop_map(|map| Value::from_iter(map)),
+            prop::collection::btree_map("[a-z]{1,6}", inner, 0..3).prop_map(Value::from_iter),
         ]
     })
 }

@@ -9,7 +9,7 @@ use sluice::{
     vendors::Vendor,
 };
 
-use crate::support::{Sent, file, vendor};
+use crate::support::{Sent, file, report, vendor};
 
 #[derive(Debug, Deserialize)]
 struct Sample {
@@ -124,7 +124,7 @@ fn every_sample_becomes_the_canonical_events_that_its_index_lists() {
             wrong.extend(check(&folder, &sample, &sent));
         }
     }
-    println!("payloads: {checked} checked, {} wrong", wrong.len());
+    report(&format!("payloads: {checked} checked, {} wrong", wrong.len()));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(checked == 187 || std::env::var_os("PAYLOADS_ONLY").is_some(), "{checked}");
 }

@@ -132,3 +132,10 @@ pub fn file(name: &str) -> Vec<u8> {
 pub fn tolerance(seconds: u64) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
+
+/// Prints a line that the test harness does not swallow when a test passes.
+pub fn report(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    // A closed terminal is no reason to fail.
+    let _ = std::io::Write::write_all(&mut stdout, format!("{line}\n").as_bytes());
+}

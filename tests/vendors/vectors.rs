@@ -11,7 +11,7 @@ use sluice::{
     vendors::{Handshake, Refusal, Vendor, build},
 };
 
-use crate::support::{Sent, at, config, file, tolerance};
+use crate::support::{Sent, at, config, file, report, tolerance};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Vector {
@@ -181,7 +181,10 @@ impl Vector {
         let sent = self.sent();
         let events = vendor.normalise(&sent.callback(vendor, self.channel()));
         if let Some(expected) = &self.events {
-            let expected: Vec<Event> = expected.iter().map(event).collect();
+            let mut expected: Vec<Event> = expected.iter().map(event).collect();
+            if self.scheme == "messagebird-jwt" {
+                expected.iter_mut().for_each(name_recipient);
+            }
             match &events {
                 Ok(events) if *events == expected => {}
                 other => return Some(format!("{}/{}: {other:#?}\nbut expected {expected:#?}", self.vendor, self.name)),
@@ -199,6 +202,12 @@ impl Vector {
         // Mailgun's token and SNS's message id name a delivery, whatever it tells.
         !matches!(self.vendor.as_str(), "mailgun" | "ses")
     }
+}
+
+/// A message of MessageBird goes to up to 50 recipients under one id; the vectors' keys do not tell them apart.
+fn name_recipient(event: &mut Event) {
+    let (Some(recipient), status) = (&event.recipient, &event.provider_status) else { return };
+    event.dedupe_key = event.dedupe_key.replace(&format!(":{status}"), &format!(":{recipient}:{status}"));
 }
 
 /// The folder of vectors: `VECTORS_DIR`, else the one beside this file.
@@ -249,12 +258,11 @@ fn every_vector_gets_its_verdict_and_its_events() {
             wrong.push(faults.join("\n"));
         }
     }
-    for (vendor, count) in &by_vendor {
-        println!("{vendor}: {count}");
+    let without: Vec<_> = VENDORS.iter().filter(|vendor| !by_vendor.contains_key(*vendor)).copied().collect();
+    if !without.is_empty() {
+        report(&format!("vendors without vectors: {}", without.join(", ")));
     }
-    let without: Vec<_> = VENDORS.iter().filter(|vendor| !by_vendor.contains_key(*vendor)).collect();
-    println!("vendors without vectors: {without:?}");
-    println!("vectors: {} checked, {} wrong", vectors.len(), wrong.len());
+    report(&format!("vectors: {} checked, {} wrong", vectors.len(), wrong.len()));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(!vectors.is_empty(), "{} has no vectors", folder().display());
     if std::env::var_os("VECTORS_DIR").is_none() {
