@@ -106,6 +106,9 @@ pub fn explain(
         .as_ref()
         .err()
         .map(|refusal| diagnose::diagnose(&case, refusal, &config.vendors, time.is_some()));
+    if case.probe().is_some() {
+        notes.push("it only asks whether somebody is here: the door answers it without verifying it".into());
+    }
     if verdict.is_genuine() {
         notes.extend(case.handshake().map(|handshake| told(&handshake)));
     }

@@ -86,6 +86,11 @@ impl Case {
         Verdict { steps, result }
     }
 
+    /// What the door answers before it verifies anything.
+    pub fn probe(&self) -> Option<Handshake> {
+        self.vendor.probe(&self.request())
+    }
+
     /// What a genuine request would be answered with, where it is no callback.
     pub fn handshake(&self) -> Option<Handshake> {
         self.vendor.handshake(&self.request(), self.now)

@@ -90,16 +90,16 @@ pub(super) fn diagnose(
         other => (case.clone(), other.clone(), false),
     };
     let Some((case, refusal)) = clock::settle(&case, &refusal, given_time, &mut diagnosis) else { return diagnosis };
-    if let Refusal::MissingHeader(_) = refusal {
+    if let Refusal::MissingHeader(header) = &refusal {
         if !of_another_vendor(&case, vendors, &mut diagnosis) {
-            missing_header(&case, &refusal, &mut diagnosis);
+            missing_header(&case, header, &mut diagnosis);
         }
         return diagnosis;
     }
     let found = of_one_change(&case, vendors, &mut diagnosis)
         || of_another_vendor(&case, vendors, &mut diagnosis)
         || of_two_changes(&case, &mut diagnosis);
-    diagnosis.unexplained = !found && !keys_missing;
+    diagnosis.unexplained = !found && !keys_missing && !not_of_the_form(&refusal, &mut diagnosis);
     if !found && keys_missing {
         diagnosis.causes[0].what +=
             " The secrets that are there verify it under no change, so that one may have signed it.";
@@ -193,11 +193,17 @@ fn of_another_vendor(case: &Case, vendors: &BTreeMap<String, VendorConfig>, diag
     false
 }
 
-fn missing_header(case: &Case, refusal: &Refusal, diagnosis: &mut Diagnosis) {
+fn missing_header(case: &Case, header: &str, diagnosis: &mut Diagnosis) {
     let names: BTreeSet<_> = case.headers.keys().map(|name| name.as_str()).collect();
-    let names: Vec<_> = names.into_iter().collect();
-    let related = names.iter().any(|name| name.contains("signature"));
-    let advice = match related {
+    let what = match (names.contains(header), names.is_empty()) {
+        (true, _) => format!("The header {header} is empty."),
+        (false, true) => format!("The header {header} is missing, and the capture has no headers at all."),
+        (false, false) => {
+            let names: Vec<_> = names.iter().copied().collect();
+            format!("The header {header} is missing. The request has these: {}.", names.join(", "))
+        }
+    };
+    let advice = match names.iter().any(|name| name.contains("signature") && *name != header) {
         true => {
             "There are signature headers, but not the one that this scheme reads: is it another scheme, or another vendor?"
         }
@@ -206,11 +212,22 @@ fn missing_header(case: &Case, refusal: &Refusal, diagnosis: &mut Diagnosis) {
              way drops the header."
         }
     };
+    diagnosis.add("header.missing", what, advice);
+}
+
+/// A request that is not of the scheme's form says itself what is wrong.
+fn not_of_the_form(refusal: &Refusal, diagnosis: &mut Diagnosis) -> bool {
+    let code = match refusal {
+        Refusal::Malformed(_) => "request.malformed",
+        Refusal::Unknown(_) => "request.unknown",
+        _ => return false,
+    };
     diagnosis.add(
-        "header.missing",
-        format!("{}. The request has these: {}.", sentence(&refusal.to_string()), names.join(", ")),
-        advice,
+        code,
+        format!("{}, and nothing that usually happens to a request mends that.", sentence(&refusal.to_string())),
+        "Compare it with the vendor's documentation: is it this vendor's callback, in the form that this scheme reads?",
     );
+    true
 }
 
 fn sentence(text: &str) -> String {

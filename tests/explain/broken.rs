@@ -285,6 +285,20 @@ fn a_header_that_is_missing_is_the_cause() {
 }
 
 #[test]
+fn what_is_not_of_the_schemes_form_says_so_itself() {
+    for (line, cause) in [
+        ("webhook-signature: v9,AAAA", "request.unknown"),
+        ("webhook-signature:", "header.missing"),
+        ("webhook-signature: v1,\u{e9}", "request.malformed"),
+    ] {
+        let mut sent = Sent::resend("{}", "{}");
+        sent.headers.pop();
+        let report = sent.header(line).report();
+        assert_eq!((report.causes[0].code, report.unexplained), (cause, false), "{report:#?}");
+    }
+}
+
+#[test]
 fn a_request_that_the_door_would_not_even_verify_is_told() {
     let mut sent =
         Sent::twilio("/api/incoming/twilio/fax/status", &format!("{HOST}/api/incoming/twilio/fax/status"), RECEIPT);

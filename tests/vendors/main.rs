@@ -2,6 +2,7 @@
 
 mod coverage;
 mod credentials;
+mod explained;
 mod generic;
 mod hostile;
 mod infobip;

@@ -20,7 +20,7 @@ pub struct Vector {
     servicetype: String,
     pub scheme: String,
     method: String,
-    url: String,
+    pub url: String,
     headers: BTreeMap<String, String>,
     body: Option<String>,
     body_base64: Option<String>,
@@ -28,7 +28,7 @@ pub struct Vector {
     public_key: Option<String>,
     /// PEM by URL: what a fetch would bring.
     #[serde(default)]
-    certificates: BTreeMap<String, String>,
+    pub certificates: BTreeMap<String, String>,
     #[serde(default)]
     basic_auth: Vec<String>,
     application_key: Option<String>,
@@ -70,7 +70,7 @@ impl Vector {
     }
 
     /// The scheme with this vector's key material. Every optional check is off unless the vector's policy asks for it.
-    fn config(&self) -> VendorConfig {
+    pub fn config(&self) -> VendorConfig {
         let secret = self.secret.as_deref().or(self.public_key.as_deref());
         let keys: Vec<&str> = secret.into_iter().chain(self.basic_auth.iter().map(String::as_str)).collect();
         let with = |scheme| config(scheme, &keys);

@@ -26,9 +26,15 @@ pub(super) fn settle(
         diagnosis.add("clock.unit", "The signed time is beyond every calendar, read as seconds since 1970.", UNIT);
         return None;
     };
-    let then = case.at(signed_time);
-    *diagnosis.tried.entry("clock").or_default() += 1;
-    let verdict = then.verify();
+    // Where a time is one that a token expires at, it is the moment before that counts.
+    let nearby = [0, -1, 1].map(|more| case.at(signed_time + TimeDelta::seconds(more)));
+    let verdicts = nearby.map(|case| {
+        *diagnosis.tried.entry("clock").or_default() += 1;
+        let verdict = case.verify();
+        (case, verdict)
+    });
+    let fresh = verdicts.iter().position(|(_, verdict)| !matches!(verdict.result, Err(Refusal::Stale(_))));
+    let (then, verdict) = verdicts.into_iter().nth(fresh.unwrap_or(0)).expect("the position is one of three");
     let seconds = away.unsigned_abs();
     let limit = tolerance(&then, &verdict, away).map_or_else(String::new, |limit| format!(" (tolerance {limit} s)"));
     let signed = millis::text(then.now);
@@ -47,14 +53,14 @@ pub(super) fn settle(
     match away > 0 {
         true => diagnosis.add(
             "clock.late",
-            format!("The callback is {seconds} s old{limit}, signed at {signed}; or the clock here is as much ahead."),
+            format!("The callback is {seconds} s old{limit}: the time signed in it is {signed}. Or the clock here is ahead."),
             advice,
         ),
         false => diagnosis.add(
             "clock.early",
             format!(
-                "The callback was signed {seconds} s in the future{limit}, at {signed}: the clock here is as much \
-                 behind, or the sender's ahead."
+                "The callback is from {seconds} s in the future{limit}: the time signed in it is {signed}. The clock here \
+                 is behind, or the sender's ahead."
             ),
             advice,
         ),

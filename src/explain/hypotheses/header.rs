@@ -11,7 +11,10 @@ use http::{
 use percent_encoding::percent_decode_str;
 
 use super::Hypothesis;
-use crate::explain::case::{Case, Change};
+use crate::{
+    explain::case::{Case, Change},
+    vendors::Step,
+};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
@@ -20,7 +23,8 @@ const PREFIXES: [&str; 8] = ["v1,", "v1a,", "v1=", "v0=", "sha256=", "sha1=", "B
 
 pub(super) fn hypotheses(case: &Case) -> Vec<Hypothesis> {
     let mut all = Vec::new();
-    for name in case.headers.keys().filter(|name| is_signature(name)) {
+    let read = read(case);
+    for name in case.headers.keys().filter(|name| is_signature(name) || read.iter().any(|read| read == name.as_str())) {
         repeated(case, name, &mut all);
         if let Some(text) = case.headers.get(name).and_then(|value| value.to_str().ok()) {
             for (code, text, cause, advice) in rewritten(text) {
@@ -43,7 +47,16 @@ pub(super) fn hypotheses(case: &Case) -> Vec<Hypothesis> {
 
 fn is_signature(name: &HeaderName) -> bool {
     let text = name.as_str();
-    *name == AUTHORIZATION || ["signature", "token", "hmac"].iter().any(|word| text.contains(word))
+    *name == AUTHORIZATION || ["sign", "token", "hmac"].iter().any(|word| text.contains(word))
+}
+
+/// The headers that the verifier reads: a configured one may have any name.
+fn read(case: &Case) -> Vec<String> {
+    let name = |step| match step {
+        Step::Header { name, .. } => Some(name),
+        _ => None,
+    };
+    case.verify().steps.into_iter().filter_map(name).collect()
 }
 
 /// A header that is there twice is refused; one of the two may be the vendor's.
