@@ -12,7 +12,7 @@ use sluice::vendors::{Refusal, Trace};
 #[allow(dead_code, reason = "the tests use more of it")]
 mod support;
 #[path = "../tests/vendors/vectors.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
+#[allow(dead_code, unused_imports, reason = "the tests use more of it")]
 mod vectors;
 
 use support::{Sent, at};

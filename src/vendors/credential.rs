@@ -3,24 +3,20 @@
 //! The secret tells who calls; what the payload means is the configuration's [`mapping`](super::mapping).
 
 use super::{
-    Callback, Identity, Refusal, Request, Trace, Unreadable, Vendor, keyring::credentials::Credentials, mapping::Reader,
+    Callback, Handshake, Identity, Refusal, Request, Trace, Unreadable, Vendor, challenge,
+    keyring::credentials::Credentials, mapping::Reader,
 };
 use crate::{clock::Timestamp, config::VendorConfig, event::Event};
 
 #[derive(Debug)]
 pub(super) struct Credential {
-    name: String,
     credentials: Credentials,
     reader: Reader,
 }
 
 impl Credential {
     pub fn new(name: &str, config: &VendorConfig) -> Self {
-        Self {
-            name: name.to_owned(),
-            credentials: Credentials::load(name, config),
-            reader: Reader::new(name, config.mapping.as_ref()),
-        }
+        Self { credentials: Credentials::load(name, config), reader: Reader::new(name, config.mapping.as_ref()) }
     }
 }
 
@@ -29,9 +25,12 @@ impl Vendor for Credential {
         self.credentials.verify(request, trace)
     }
 
+    fn handshake(&self, request: &Request<'_>, _now: Timestamp) -> Option<Handshake> {
+        challenge::event_grid(request)
+    }
+
     fn identify(&self, request: &Request<'_>) -> Identity {
-        let dedupe_key = self.reader.header_event_id(request.headers).map(|id| format!("{}:{id}", self.name));
-        Identity { subject: None, dedupe_key }
+        self.reader.identify(request)
     }
 
     fn kept_headers(&self) -> &[http::HeaderName] {

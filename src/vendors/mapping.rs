@@ -4,7 +4,7 @@ mod source;
 
 use std::collections::BTreeMap;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 use serde_json::Value;
 
 use super::{Callback, Identity, Request, Unreadable, digest, json};
@@ -68,11 +68,6 @@ impl Reader {
     /// The headers that the mapping reads.
     pub fn headers(&self) -> &[HeaderName] {
         &self.headers
-    }
-
-    /// The id of the callback, where the mapping takes event ids from a header.
-    pub fn header_event_id<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        self.plan.as_ref()?.event_id.as_ref()?.in_headers(headers)
     }
 
     /// The id of the callback, where the mapping takes event ids from outside of a JSON body.
