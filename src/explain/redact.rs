@@ -10,6 +10,8 @@ use crate::config::{Config, Scheme, Secret};
 const HIDDEN: &[u8] = b"[secret]";
 /// Shorter ones would make holes in any text, and keep nobody out.
 const SHORTEST_SECRET: usize = 4;
+/// Parameters of a URL that are secrets.
+const KEYS_IN_QUERY: [&str; 8] = ["code", "key", "apikey", "api_key", "token", "access_token", "secret", "password"];
 /// Characters of a signature that are shown.
 const SIGNATURE_START: usize = 6;
 /// Bytes of signed text that are shown from its head; of a body in it only [`BODY_HEAD`].
@@ -56,6 +58,13 @@ impl Redactor {
                 .and_then(|(_, rest)| rest.split_once('@'))
                 .map(|(user, _)| user.to_owned()),
         );
+        // A key of an Azure function arrives as `code`; others put a token of their own into the URL.
+        let query = case.url.split_once('?').map_or("", |(_, query)| query);
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            if KEYS_IN_QUERY.iter().any(|key| name.eq_ignore_ascii_case(key)) {
+                texts.push(value.to_owned());
+            }
+        }
         let mut secrets = Vec::new();
         for text in texts {
             let password = text.split_once(':').map(|(_, password)| password.to_owned());

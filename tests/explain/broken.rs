@@ -140,7 +140,9 @@ fn queries_that_were_changed() {
         ("?code=functionkey", "", "url.query_added"),
     ] {
         let url = format!("{HOST}{STATUS}{signed}");
-        assert_causes(&Sent::twilio(&format!("{STATUS}{arrived}"), &url, RECEIPT), &[cause]);
+        let sent = Sent::twilio(&format!("{STATUS}{arrived}"), &url, RECEIPT);
+        assert_causes(&sent, &[cause]);
+        assert!(!format!("{:?}", sent.report()).contains("functionkey"), "{:?}", sent.report());
     }
 }
 
