@@ -18,14 +18,16 @@ pub(super) enum Parameters<'a> {
 impl<'a> Parameters<'a> {
     /// In the body where there is one, and then nowhere else; else in the query.
     fn of(content_type: Option<&str>, query: &'a str, body: &'a [u8]) -> Self {
+        if body.is_empty() {
+            return Parameters::Form(query.as_bytes());
+        }
         let form = content_type
             .and_then(|text| text.split(';').next())
             .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"));
-        match (body.is_empty(), form) {
-            (true, _) => Parameters::Form(query.as_bytes()),
-            (false, true) => Parameters::Form(body),
-            (false, false) => Parameters::Json(body),
-        }
+        // The content type is not signed: JSON must not become a form by changing it, or a text that a stranger wrote
+        // into it would be parameters.
+        let json = body.trim_ascii_start().starts_with(b"{");
+        if form && !json { Parameters::Form(body) } else { Parameters::Json(body) }
     }
 
     pub fn of_request(request: &Request<'a>) -> Self {

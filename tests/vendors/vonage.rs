@@ -263,3 +263,14 @@ fn what_has_no_status_is_kept_as_unknown_and_apart() {
         assert!(acme.normalise(&Sent::new(URL, &[], body).callback(&*acme, Channel::Sms)).is_err(), "{body}");
     }
 }
+
+#[test]
+fn json_does_not_become_a_form_by_its_content_type() {
+    let acme = vendor("acme", Scheme::Vonage, &["secret"]);
+    let text = "&message_uuid=m-2&status=rejected&to=34&";
+    let body = json!({"message_uuid": "m-1", "from": "44", "message_type": "text", "text": text}).to_string();
+    let sent = bearer(&token(HS256, &claims("a", &body).to_string(), "secret"), &body).set("content-type", FORM);
+    assert_eq!(sent.verify(&*acme), Ok(()));
+    let event = event(&*acme, &sent);
+    assert_eq!((event.event_type, event.provider_message_id.as_str()), (EventType::MessageReceived, "m-1"));
+}
