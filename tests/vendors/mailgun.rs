@@ -226,3 +226,13 @@ fn a_body_of_another_kind_is_unreadable_and_the_reason_holds_nothing_of_it() {
         assert!(!reason.contains("ana"), "{reason}");
     }
 }
+
+#[test]
+fn a_strangers_message_id_is_never_one_of_our_own() {
+    let told = |name: &str| {
+        let fields = json!({"event": name, "id": "e", "message": {"headers": {"message-id": "m@mg.example.com"}}});
+        normalise(fields).provider_message_id
+    };
+    assert_eq!(told("delivered"), "m@mg.example.com");
+    assert_eq!(told("stored"), "<m@mg.example.com>");
+}

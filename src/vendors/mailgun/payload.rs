@@ -45,8 +45,12 @@ fn event(vendor: &str, callback: &Callback) -> Result<Event, Unreadable> {
         Some(id) => format!("{vendor}:{id}:{name}:{}", message_id.as_deref().unwrap_or_default()),
         None => format!("{vendor}:{}", digest::of(body.event.get().as_bytes())),
     };
-    let message_id = message_id.unwrap_or_else(|| digest::of(body.event.get().as_bytes()));
     let event_type = event_type(&name, severity.as_deref(), reason.as_deref());
+    let message_id = match (message_id, event_type) {
+        (Some(id), EventType::MessageReceived) => in_brackets(&id),
+        (Some(id), _) => id,
+        (None, _) => digest::of(body.event.get().as_bytes()),
+    };
 
     let mut event = Event::new(event_type, callback.channel, vendor, &message_id, key);
     event.occurred_at = fields.get("timestamp").and_then(json::time);
@@ -115,10 +119,8 @@ fn mail(vendor: &str, callback: &Callback) -> Result<Event, Unreadable> {
         (None, Some(event)) => (EventType::Unknown, event, "form"),
         _ => (EventType::MessageReceived, "inbound".to_owned(), "inbound"),
     };
-    // In its angle brackets, so that a stranger's id is never one of our own messages', which have none.
-    let message_id = text("Message-Id")
-        .map(|id| format!("<{}>", id.trim().trim_matches(['<', '>'])))
-        .unwrap_or_else(|| digest::of(signed.token.as_bytes()));
+    let message_id =
+        text("Message-Id").map_or_else(|| digest::of(signed.token.as_bytes()), |message_id| in_brackets(&message_id));
     let key = format!("{vendor}:{kind}:{}", signed.token);
     Ok(Event {
         occurred_at: json::time_of_text(&signed.timestamp),
@@ -127,4 +129,10 @@ fn mail(vendor: &str, callback: &Callback) -> Result<Event, Unreadable> {
         sender,
         ..Event::new(event_type, callback.channel, vendor, &message_id, key)
     })
+}
+
+/// The id of a received e-mail, which a stranger has chosen: in its angle brackets it is never one of our own messages',
+/// which have none.
+fn in_brackets(message_id: &str) -> String {
+    format!("<{}>", message_id.trim().trim_matches(['<', '>']))
 }
