@@ -65,6 +65,8 @@ pub(super) fn batch_report(reading: &Reading<'_>) -> Vec<Event> {
     let Some(statuses) = statuses.filter(|statuses| !statuses.is_empty()) else {
         return vec![reading.unknown(Some(batch), "")];
     };
+    // Taken once, however many elements need it.
+    let mut digest = None;
     let mut events = Vec::new();
     for (index, element) in statuses.iter().enumerate() {
         let text = |name| element.get(name).and_then(json::text);
@@ -76,7 +78,8 @@ pub(super) fn batch_report(reading: &Reading<'_>) -> Vec<Event> {
             events.push(Event { recipient: Some(recipient), reason_code: text("code"), ..event });
         }
         if recipients.iter().filter_map(json::text).next().is_none() {
-            let key = format!("{}:{}:{index}", reading.vendor, reading.digest());
+            let digest = digest.get_or_insert_with(|| reading.digest());
+            let key = format!("{}:{digest}:{index}", reading.vendor);
             let event = reading.event(EventType::Unknown, &batch, key, &status);
             events.push(Event { reason_code: text("code"), ..event });
         }
