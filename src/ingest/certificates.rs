@@ -60,17 +60,17 @@ impl Certificates {
         let verdict = vendor.verify(request, now, &mut Trace::off());
         let Err(Refusal::CertificateNeeded(url)) = verdict else { return verdict };
         let outbound: &dyn Outbound = self.outbound.as_ref();
-        match outbound.get(&url, LARGEST).await {
-            Ok(pem) => {
-                vendor.learn_certificate(&url, &pem).inspect_err(|_| self.note_failure(&url))?;
-                vendor.verify(request, now, &mut Trace::off())
-            }
-            Err(error) => {
-                tracing::warn!(url, %error, "a signing certificate could not be fetched");
-                self.note_failure(&url);
-                Err(Refusal::CertificateNeeded(url))
-            }
+        // What lies there and is no certificate is the server's fault, not the request's.
+        let learnt = match outbound.get(&url, LARGEST).await {
+            Ok(pem) => vendor.learn_certificate(&url, &pem).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = learnt {
+            tracing::warn!(url, error, "a signing certificate could not be fetched");
+            self.note_failure(&url);
+            return Err(Refusal::CertificateNeeded(url));
         }
+        vendor.verify(request, now, &mut Trace::off())
     }
 
     fn failed_lately(&self, url: &str) -> bool {

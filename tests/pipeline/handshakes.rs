@@ -204,6 +204,12 @@ async fn a_subscription_is_confirmed_after_its_signature_and_its_topic_are_check
     assert_eq!(app.send(sns_request(&body)).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(app.outbound.fetched.lock().unwrap().len(), 1);
 
+    // Nor is what lies there a certificate for the moment: that is no fault of the request's.
+    let app = start();
+    let garbage = certificates.keys().map(|url: &String| (url.clone(), b"<html>Be right back</html>".to_vec()));
+    app.outbound.pages.lock().unwrap().extend(garbage);
+    assert_eq!(app.send(sns_request(&body)).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+
     let app = start();
     app.outbound.pages.lock().unwrap().extend(certificates.into_iter().map(|(url, pem)| (url, pem.into_bytes())));
     // It can, but the confirmation fails.
