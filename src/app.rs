@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::{
     blobs::SharedBlobs,
     bus::{SharedBus, Subscription, Topic, Topology},
@@ -17,6 +19,9 @@ use crate::{
     telemetry::{Meter, Tokens},
     vendors::Vendors,
 };
+
+/// Enough for steady inbound mail, and few enough that an uninvited crowd costs no more than 400 MB.
+const LARGE_BODIES: usize = 8;
 
 /// The ports, as an adapter provides them.
 #[derive(Debug, Clone)]
@@ -40,6 +45,11 @@ pub struct App {
     pub blobs: SharedBlobs,
     pub outbound: SharedOutbound,
     pub certificates: Certificates,
+    /// Bodies beyond `ingest.body_limit` that may be in memory at a time at the door: e-mails with attachments have tens of
+    /// megabytes.
+    pub large_bodies: Semaphore,
+    /// Bodies from blobs that may be in memory at a time in processors; apart from the door's, which must not wait for them.
+    pub claimed_bodies: Semaphore,
     pub vendors: Vendors,
     pub ledger: Ledger,
     pub retries: Retries,
@@ -72,6 +82,8 @@ impl App {
             documents,
             blobs,
             certificates: Certificates::new(outbound.clone()),
+            large_bodies: Semaphore::new(LARGE_BODIES),
+            claimed_bodies: Semaphore::new(LARGE_BODIES),
             outbound,
         }))
     }

@@ -63,9 +63,9 @@ pub enum Profile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ingest {
-    /// Larger bodies are answered 413.
+    /// Larger bodies are answered 413, unless the vendor's own limit ([`VendorConfig::largest_body`]) is another.
     pub body_limit: ByteSize,
-    /// A request whose body takes longer is answered 408; one whose headers do loses its connection.
+    /// A request whose body takes longer is answered 503; one whose headers do loses its connection.
     #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,
     /// Larger envelopes go to a blob, and the bus carries a reference.

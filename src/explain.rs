@@ -13,6 +13,7 @@ mod redact;
 mod report;
 
 use bytes::Bytes;
+use bytesize::ByteSize;
 use http::{Method, header::HOST};
 
 use crate::{
@@ -167,8 +168,9 @@ fn at_the_door(capture: &Capture, route: Option<&Route<'_>>, name: &str, config:
     if ![Method::POST, Method::GET].contains(&capture.method) {
         notes.push(format!("the door verifies POST and GET only: {} is answered without", capture.method));
     }
-    if capture.body.len() as u64 > config.ingest.body_limit.as_u64() {
-        notes.push(format!("the door answers 413: the body exceeds {}", config.ingest.body_limit));
+    let largest = config.vendors.get(name).map(|vendor| vendor.largest_body(&config.ingest));
+    if let Some(largest) = largest.filter(|largest| capture.body.len() as u64 > *largest) {
+        notes.push(format!("the door answers 413: the body exceeds {}", ByteSize::b(largest)));
     }
     notes
 }

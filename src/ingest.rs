@@ -17,9 +17,11 @@ use axum::{
     http::{HeaderValue, Method, Request, Response, StatusCode, header},
 };
 use bytes::Bytes;
+use bytesize::ByteSize;
 use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
+use tokio::sync::SemaphorePermit;
 use uuid::Uuid;
 
 use crate::{
@@ -76,7 +78,7 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
         _ => return Err(problem(StatusCode::METHOD_NOT_ALLOWED, None).into()),
     }
 
-    let body = read_body(app, body).await?;
+    let (body, _room) = read_body(app, config.largest_body(&app.config.ingest), body).await?;
     let query = parts.uri.query().unwrap_or_default();
     let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let url = format!("{}{path_and_query}", app.config.public_url);
@@ -141,33 +143,54 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
     }
 }
 
-/// Reads a body up to the configured size and time.
-async fn read_body(app: &App, body: Body) -> Result<Bytes, Rejected> {
-    let limit = usize::try_from(app.config.ingest.body_limit.as_u64()).unwrap_or(usize::MAX);
-    let too_large = || {
-        let detail = format!("the body exceeds {}", app.config.ingest.body_limit);
-        let mut response = problem(StatusCode::PAYLOAD_TOO_LARGE, Some(&detail));
-        // The rest of the body is not read, so the connection cannot serve another request.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        Rejected(response)
+/// Reads a body up to this size, in the configured time. Nobody has vouched for it yet, so only a few large ones may be in
+/// memory at a time: a body beyond the usual limit comes with the room that it takes.
+async fn read_body(app: &App, largest: u64, body: Body) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Rejected> {
+    let usual = app.config.ingest.body_limit.as_u64();
+    let read = async {
+        let mut room = None;
+        // An honest Content-Length needs no reading at all.
+        let announced = body.size_hint().lower();
+        if announced > largest {
+            return Err(too_large(largest));
+        }
+        let (mut body, mut read, mut parts) = (body, 0, Vec::new());
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                tracing::debug!(%error, "a request body broke off");
+                Rejected(problem(StatusCode::BAD_REQUEST, Some("the body broke off")))
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            read += data.len() as u64;
+            if read > largest {
+                return Err(too_large(largest));
+            }
+            if room.is_none() && read.max(announced) > usual {
+                let free = app.large_bodies.try_acquire();
+                room = Some(free.map_err(|_| last_answer(try_again_later("too many large bodies at a time")))?);
+            }
+            parts.push(data);
+        }
+        let body = match parts.len() {
+            0 | 1 => parts.pop().unwrap_or_default(),
+            _ => parts.concat().into(),
+        };
+        Ok((body, room))
     };
-    // An honest Content-Length needs no reading at all.
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(app.config.ingest.body_timeout, Limited::new(body, limit).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a request body broke off");
-            Err(problem(StatusCode::BAD_REQUEST, Some("the body broke off")).into())
-        }
-        Err(_) => {
-            let mut response = problem(StatusCode::REQUEST_TIMEOUT, Some("the body took too long"));
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            Err(response.into())
-        }
-    }
+    // A 4xx is final for some vendors, and this may well be the doing of our own side.
+    let late = |_| last_answer(try_again_later("the body took too long"));
+    tokio::time::timeout(app.config.ingest.body_timeout, read).await.map_err(late)?
+}
+
+fn too_large(limit: u64) -> Rejected {
+    let detail = format!("the body exceeds {}", ByteSize::b(limit));
+    last_answer(problem(StatusCode::PAYLOAD_TOO_LARGE, Some(&detail)))
+}
+
+/// The rest of the body is not read, so the connection cannot serve another request.
+fn last_answer(mut response: Response<Body>) -> Rejected {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Rejected(response)
 }
 
 fn refuse(app: &App, route: &Route, refusal: &Refusal) -> Response<Body> {

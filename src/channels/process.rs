@@ -136,6 +136,11 @@ async fn arrivals(app: &App, channel: Channel, envelope: &Envelope<'_>) -> Resul
         return Err(Problem::permanent(format!("vendor {:?} is not configured any more", envelope.vendor)));
     };
     let limit = app.config.dependencies.timeout;
+    // A body in a blob may be a large one: a batch of them must not fill the memory.
+    let _room = match envelope.dataref {
+        Some(_) => app.claimed_bodies.acquire().await.ok(),
+        None => None,
+    };
     let body = match timeout(limit, envelope.body(app.blobs.as_ref())).await {
         Ok(Ok(body)) => body,
         Ok(Err(error @ BodyError::Lost(_))) => return Err(Problem::permanent(error)),

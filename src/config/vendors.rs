@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use bytesize::ByteSize;
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    ConfigError, MissingSecret, Secret,
+    ConfigError, Ingest, MissingSecret, Secret,
     error::Locator,
     mapping::Mapping,
     secrets::{Resolver, SecretSource},
@@ -101,6 +102,11 @@ impl TryFrom<String> for Credential {
     }
 }
 
+/// What e-mail vendors may send in one body unless configured: the largest inbound mail of any of them has 35 MB.
+const LARGE_BATCH: ByteSize = ByteSize::mib(40);
+/// The Functions host takes no more than this (100 MB).
+const HOST_LIMIT: u64 = 100_000_000;
+
 /// One vendor, resolved.
 #[derive(Debug, Clone)]
 pub struct VendorConfig {
@@ -126,6 +132,8 @@ pub struct VendorConfig {
     pub issuer: Option<String>,
     /// A weaker scheme of the vendor's past that is accepted too: Vonage's `sig` and how it is made, Plivo's V2.
     pub legacy: Option<Legacy>,
+    /// Larger bodies are answered 413; `None` takes the scheme's own rule: [`VendorConfig::largest_body`].
+    pub body_limit: Option<ByteSize>,
     /// How old or early a signed timestamp may be; `None` takes the scheme's own rule.
     pub tolerance: Option<Duration>,
     /// `None` takes the scheme's own answer.
@@ -163,10 +171,22 @@ impl VendorConfig {
             allowed_origins: Vec::new(),
             issuer: None,
             legacy: None,
+            body_limit: None,
             tolerance: None,
             answer: None,
             mapping: None,
         }
+    }
+
+    /// The largest body that is accepted, in bytes. Those who send a thousand e-mail events at a time, or whole e-mails with
+    /// their attachments, may send more than others: a batch that is refused for its size is lost for good.
+    pub fn largest_body(&self, ingest: &Ingest) -> u64 {
+        let batches = matches!(
+            self.scheme,
+            Scheme::Sendgrid | Scheme::Mailgun | Scheme::Postmark | Scheme::Mandrill | Scheme::Sparkpost
+        );
+        let default = if batches { ingest.body_limit.max(LARGE_BATCH) } else { ingest.body_limit };
+        self.body_limit.unwrap_or(default).as_u64()
     }
 
     /// Every secret that the file names and the environment does not have.
@@ -196,6 +216,7 @@ pub(super) struct VendorTable {
     allowed_origins: Vec<String>,
     issuer: Option<String>,
     legacy: Option<Legacy>,
+    body_limit: Option<ByteSize>,
     #[serde(default, with = "humantime_serde")]
     tolerance: Option<Duration>,
     answer: Option<Answer>,
@@ -261,6 +282,12 @@ impl VendorTable {
             (Some(legacy), Scheme::Vonage) if legacy != Legacy::PlivoV2 => {}
             _ => return Err(wrong("legacy", "is not a scheme of this vendor")),
         }
+        if self.body_limit.is_some_and(|limit| !(1..=HOST_LIMIT).contains(&limit.as_u64())) {
+            return Err(wrong(
+                "body_limit",
+                "must be more than 0 and at most 100 MB, which is what the Functions host takes",
+            ));
+        }
         if self.tolerance.is_some_and(|tolerance| tolerance.is_zero()) {
             return Err(wrong("tolerance", "must be more than 0: no signed time is exactly now"));
         }
@@ -325,6 +352,7 @@ impl VendorTable {
             allowed_origins: self.allowed_origins,
             issuer: self.issuer,
             legacy: self.legacy,
+            body_limit: self.body_limit,
             tolerance: self.tolerance,
             answer: self.answer,
             mapping: self.mapping,
