@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod package;
 mod run;
 mod serve;
 mod show;
@@ -45,6 +46,7 @@ enum Command {
     Status(status::StatusArgs),
     /// Validate configuration, function folders and secrets; say what is wrong and where
     Check(check::CheckArgs),
+    Package(package::PackageArgs),
     /// Print every vendor: its scheme, what is missing, the URLs for its console, how long it waits and what it retries
     Vendors(vendors::VendorsArgs),
     // Its help is with its arguments: it is longer than a line.
@@ -105,6 +107,7 @@ pub fn main() -> ExitCode {
             Some(Command::Show(args)) => show::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Check(args)) => check::run(args),
+            Some(Command::Package(args)) => package::run(args),
             Some(Command::Vendors(args)) => vendors::run(args),
             Some(Command::Explain(args)) => Ok(explain::run(&args)),
         }

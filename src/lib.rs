@@ -37,6 +37,7 @@ pub mod ingest;
 pub mod ledger;
 pub mod local;
 pub mod outbound;
+pub mod package;
 pub mod problem;
 pub mod retry;
 pub mod simulate;
