@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod check;
+mod init_azure;
 mod run;
 mod serve;
 mod show;
@@ -43,6 +44,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Validate configuration, function folders and secrets; say what is wrong and where
     Check(check::CheckArgs),
+    /// Create the database and containers on emulators of Cosmos DB and Blob Storage; in Azure, Terraform does
+    InitAzure(init_azure::InitAzureArgs),
 }
 
 /// Where the program finds its files.
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
             Some(Command::Show(args)) => show::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Check(args)) => check::run(args),
+            Some(Command::InitAzure(args)) => init_azure::run(args).await,
         }
     });
     result.unwrap_or_else(|error| {
