@@ -136,7 +136,8 @@ impl Emulator {
 
 async fn answer(State(emulator): State<Emulator>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, 16 << 20).await.unwrap();
+    // The other side was killed while it sent.
+    let Ok(body) = to_bytes(body, 16 << 20).await else { return refusal(StatusCode::BAD_REQUEST) };
     let fault = emulator.next_fault(parts.uri.path());
     if let Some(fault) = &fault {
         tokio::time::sleep(fault.delay).await;
