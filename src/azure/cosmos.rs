@@ -19,13 +19,13 @@ use std::{fmt, num::NonZeroU32, time::Duration};
 
 use async_trait::async_trait;
 use azure_data_cosmos::{
-    CosmosClient, CosmosRuntime,
+    CosmosClient, CosmosError, CosmosRuntime,
     clients::ContainerClient,
     feed::FeedScope,
     options::{MaxItemCountHint, QueryOptions},
 };
 use futures_util::TryStreamExt;
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::timeout};
 
 pub use account::{Account, AccountError};
 
@@ -80,7 +80,7 @@ impl CosmosDocuments {
     /// The first that cannot be found, and what to do about it.
     pub async fn connect(&self) -> Result<(), DocumentsError> {
         for container in Container::ALL {
-            self.container(container).await.map_err(|error| self.failure(container, &error).reading())?;
+            self.container(container).await.map_err(Failure::reading)?;
         }
         Ok(())
     }
@@ -89,28 +89,58 @@ impl CosmosDocuments {
         self.client.get_or_try_init(|| self.account.client(self.runtime.clone(), self.limit)).await
     }
 
-    async fn container(&self, container: Container) -> azure_data_cosmos::Result<&ContainerClient> {
+    async fn container(&self, container: Container) -> Result<&ContainerClient, Failure> {
         let connect = || async {
             let database = self.client().await?.database_client(self.database.clone());
             database.container_client(container.name(), None).await
         };
-        self.containers[container as usize].get_or_try_init(connect).await
+        // The driver's limit does not hold for what comes before an operation: a token, the account's description.
+        match timeout(self.limit, self.containers[container as usize].get_or_try_init(connect)).await {
+            Ok(found) => found.map_err(|error| self.failure(container, &error)),
+            Err(_) => Err(Failure::no_connection(container, self.limit)),
+        }
     }
 
-    fn failure(&self, container: Container, error: &azure_data_cosmos::CosmosError) -> Failure {
+    fn failure(&self, container: Container, error: &CosmosError) -> Failure {
         Failure::of(error, container, &self.database)
     }
 
-    async fn stored(
-        &self,
-        container: Container,
-        partition: &str,
-        id: &str,
-    ) -> azure_data_cosmos::Result<Option<Stored>> {
-        match self.container(container).await?.read_item(partition.to_owned(), id, None).await {
+    async fn stored(&self, container: Container, partition: &str, id: &str) -> Result<Option<Stored>, Failure> {
+        let found = match self.container(container).await?.read_item(partition.to_owned(), id, None).await {
             Ok(response) => response.into_model().map(Some),
             Err(error) if error.status().is_not_found() => Ok(None),
             Err(error) => Err(error),
+        };
+        found.map_err(|error| self.failure(container, &error))
+    }
+
+    async fn found(&self, client: &ContainerClient, search: &Search) -> azure_data_cosmos::Result<Vec<Document>> {
+        let at_once = u32::try_from(search.page_size).unwrap_or(u32::MAX).saturating_add(1).min(MOST_AT_ONCE);
+        let hint = NonZeroU32::new(at_once).map_or(MaxItemCountHint::ServerDecides, MaxItemCountHint::Limit);
+        let options = QueryOptions::default().with_max_item_count(hint);
+        let mut found = client.query_items::<Stored>(search.page()?, search.scope(), Some(options)).await?;
+        let mut documents = Vec::new();
+        while let Some(stored) = found.try_next().await? {
+            documents.push(Document::from(stored));
+            // One more than the page holds: there is a next one.
+            if documents.len() > search.page_size {
+                break;
+            }
+        }
+        Ok(documents)
+    }
+
+    async fn counted(&self, client: &ContainerClient, search: &Search) -> azure_data_cosmos::Result<u64> {
+        match search.scope() {
+            scope @ FeedScope::Partition(_) => {
+                let counts = client.query_items::<u64>(search.count()?, scope, None).await?;
+                counts.try_fold(0, |sum, count| async move { Ok(sum + count) }).await
+            }
+            // The SDK has no aggregates across partitions: ones are counted here.
+            scope => {
+                let ones = client.query_items::<u8>(search.ones()?, scope, None).await?;
+                ones.try_fold(0, |count, _| async move { Ok(count + 1) }).await
+            }
         }
     }
 }
@@ -122,29 +152,15 @@ impl Documents for CosmosDocuments {
         if !limits::is_id(id) {
             return Ok(None);
         }
-        let found = self.stored(container, partition, id).await;
-        Ok(found.map_err(|error| self.failure(container, &error).reading())?.map(Document::from))
+        let found = self.stored(container, partition, id).await.map_err(Failure::reading)?;
+        Ok(found.map(Document::from))
     }
 
     async fn query(&self, container: Container, query: &Query) -> Result<Page, DocumentsError> {
         let search = Search::new(container, query)?;
-        let documents = async {
-            let at_once = u32::try_from(search.page_size).unwrap_or(u32::MAX).saturating_add(1).min(MOST_AT_ONCE);
-            let hint = NonZeroU32::new(at_once).map_or(MaxItemCountHint::ServerDecides, MaxItemCountHint::Limit);
-            let options = QueryOptions::default().with_max_item_count(hint);
-            let client = self.container(container).await?;
-            let mut found = client.query_items::<Stored>(search.page()?, search.scope(), Some(options)).await?;
-            let mut documents = Vec::new();
-            while let Some(stored) = found.try_next().await? {
-                documents.push(Document::from(stored));
-                // One more than the page holds: there is a next one.
-                if documents.len() > search.page_size {
-                    break;
-                }
-            }
-            Ok(documents)
-        };
-        let mut documents = documents.await.map_err(|error| self.failure(container, &error).reading())?;
+        let client = self.container(container).await.map_err(Failure::reading)?;
+        let found = self.found(client, &search).await;
+        let mut documents = found.map_err(|error| self.failure(container, &error).reading())?;
         if documents.len() <= search.page_size {
             return Ok(Page { documents, continuation: None });
         }
@@ -157,21 +173,8 @@ impl Documents for CosmosDocuments {
     async fn count(&self, container: Container, query: &Query) -> Result<u64, DocumentsError> {
         let unpaged = Query { order_by: None, continuation: None, ..query.clone() };
         let search = Search::new(container, &unpaged)?;
-        let count = async {
-            let client = self.container(container).await?;
-            match search.scope() {
-                scope @ FeedScope::Partition(_) => {
-                    let counts = client.query_items::<u64>(search.count()?, scope, None).await?;
-                    counts.try_fold(0, |sum, count| async move { Ok(sum + count) }).await
-                }
-                // The SDK has no aggregates across partitions: ones are counted here.
-                scope => {
-                    let ones = client.query_items::<u8>(search.ones()?, scope, None).await?;
-                    ones.try_fold(0, |count, _| async move { Ok(count + 1) }).await
-                }
-            }
-        };
-        count.await.map_err(|error| self.failure(container, &error).reading())
+        let client = self.container(container).await.map_err(Failure::reading)?;
+        self.counted(client, &search).await.map_err(|error| self.failure(container, &error).reading())
     }
 
     async fn commit(

@@ -178,6 +178,22 @@ async fn containers_are_created_once_and_then_used() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_key_and_a_missing_role_are_told_with_what_to_do() {
+    for (status, advice) in [
+        (StatusCode::UNAUTHORIZED, "correct the connection string's key"),
+        (StatusCode::FORBIDDEN, "give the identity the role Cosmos DB Built-in Data Contributor on database sluice"),
+    ] {
+        let emulator = Emulator::http().with_containers();
+        emulator.fail(Fault { path: "/", status, after: false, delay: Duration::ZERO, times: 1000 });
+        let store = emulator.documents();
+        let text = unavailable(store.read(LEDGER, "p", "a").await.unwrap_err());
+        assert!(text.contains("container ledger") && text.contains(advice), "{text}");
+        let error = store.commit(LEDGER, "p", vec![Operation::create("a", &json!({}))]).await.unwrap_err();
+        assert!(matches!(&error, CommitError::Unavailable(text) if text.contains(advice)), "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_that_is_away_at_the_start_is_found_when_it_is_back() {
     let emulator = Emulator::http().with_containers();
     let away = |times| Fault {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
 use std::{
+    collections::BTreeSet,
     net::{Ipv4Addr, TcpListener},
     sync::{Arc, Mutex},
     time::Duration,
@@ -39,6 +40,8 @@ pub struct Emulator {
     inner: Arc<InMemoryEmulatorHttpClient>,
     pub url: Url,
     faults: Arc<Mutex<Vec<Fault>>>,
+    /// The `authorization` headers that came over HTTP.
+    pub authorizations: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// What the HTTP host does to a request instead of answering it well.
@@ -74,7 +77,12 @@ impl Emulator {
     fn at(url: Url) -> Self {
         let region = VirtualRegion::new(REGION, url.clone());
         let config = VirtualAccountConfig::new(vec![region]).unwrap().with_consistency(ConsistencyLevel::Session);
-        Self { inner: Arc::new(InMemoryEmulatorHttpClient::new(config)), url, faults: Arc::default() }
+        Self {
+            inner: Arc::new(InMemoryEmulatorHttpClient::new(config)),
+            url,
+            faults: Arc::default(),
+            authorizations: Arc::default(),
+        }
     }
 
     /// Creates the database and the containers behind the SDK's back.
@@ -138,6 +146,9 @@ async fn answer(State(emulator): State<Emulator>, request: Request) -> Response<
     let (parts, body) = request.into_parts();
     // The other side was killed while it sent.
     let Ok(body) = to_bytes(body, 16 << 20).await else { return refusal(StatusCode::BAD_REQUEST) };
+    if let Some(Ok(authorization)) = parts.headers.get("authorization").map(|value| value.to_str()) {
+        emulator.authorizations.lock().unwrap().insert(authorization.to_owned());
+    }
     let fault = emulator.next_fault(parts.uri.path());
     if let Some(fault) = &fault {
         tokio::time::sleep(fault.delay).await;

@@ -35,3 +35,37 @@ impl CredentialProvider for IdentityToken {
         Ok(Arc::new(AzureCredential::BearerToken(token.token.secret().to_owned())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use azure_core::{
+        credentials::{AccessToken, TokenRequestOptions},
+        time::OffsetDateTime,
+    };
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Issuer;
+
+    #[async_trait]
+    impl TokenCredential for Issuer {
+        async fn get_token(
+            &self,
+            scopes: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            Ok(AccessToken::new(format!("for {}", scopes.join(" ")), OffsetDateTime::now_utc()))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_token_is_one_for_storage_and_never_printed() {
+        let token = IdentityToken::new(Arc::new(Issuer));
+        let credential = token.get_credential().await.unwrap();
+        assert!(
+            matches!(&*credential, AzureCredential::BearerToken(text) if text == "for https://storage.azure.com/.default")
+        );
+        assert_eq!(format!("{token:?}"), "IdentityToken(..)");
+    }
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use azure_data_cosmos::{
     CosmosError, TransactionalBatch,
+    clients::ContainerClient,
     diagnostics::DiagnosticsContext,
     models::TransactionalBatchOperationResult,
     options::{BatchDeleteOptions, BatchReplaceOptions, Precondition},
@@ -72,7 +73,7 @@ impl Commit<'_> {
             if sent.is_empty() {
                 return Ok(vec![None; self.operations.len()]);
             }
-            let (operation, result, repeated) = match self.send(&sent).await.map_err(|error| self.failed(&error))? {
+            let (operation, result, repeated) = match self.send(&sent).await.map_err(Failure::committing)? {
                 Outcome::Done(etags) => return Ok(etags),
                 Outcome::Failed { operation, result, repeated } => (operation, result, repeated),
             };
@@ -89,7 +90,7 @@ impl Commit<'_> {
                 }
                 (404, Action::Delete { if_match: None }) => absent[operation] = true,
                 (409, Action::Create { .. }) | (404 | 412, Action::Replace { .. } | Action::Delete { .. }) => {
-                    if repeated && let Some(etags) = self.written_by_us().await.map_err(|error| self.failed(&error))? {
+                    if repeated && let Some(etags) = self.written_by_us().await.map_err(Failure::committing)? {
                         return Ok(etags);
                     }
                     let id = id.clone();
@@ -105,12 +106,16 @@ impl Commit<'_> {
         }
     }
 
-    async fn send(&self, sent: &[usize]) -> Result<Outcome, CosmosError> {
+    async fn send(&self, sent: &[usize]) -> Result<Outcome, Failure> {
+        let client = self.store.container(self.container).await?;
+        self.execute(client, sent).await.map_err(|error| self.store.failure(self.container, &error))
+    }
+
+    async fn execute(&self, client: &ContainerClient, sent: &[usize]) -> Result<Outcome, CosmosError> {
         let mut batch = TransactionalBatch::new(self.partition.to_owned());
         for operation in sent {
             batch = self.add(batch, &self.operations[*operation])?;
         }
-        let client = self.store.container(self.container).await?;
         let response = client.execute_transactional_batch(batch, None).await?;
         let repeated = repeated(&response.diagnostics());
         let answer = response.into_model()?;
@@ -155,7 +160,7 @@ impl Commit<'_> {
 
     /// The etags of this very commit, if it happened in spite of what the last answer says. A batch happens whole or not
     /// at all, so one of its documents proves it. A commit that only deletes leaves no proof.
-    async fn written_by_us(&self) -> Result<Option<Vec<Option<Etag>>>, CosmosError> {
+    async fn written_by_us(&self) -> Result<Option<Vec<Option<Etag>>>, Failure> {
         let reads = self.operations.iter().map(|operation| async move {
             match operation.action {
                 Action::Delete { .. } => Ok(None),
@@ -173,10 +178,6 @@ impl Commit<'_> {
             _ => Some(Etag("\"changed since\"".into())),
         });
         Ok(Some(etags.collect()))
-    }
-
-    fn failed(&self, error: &CosmosError) -> CommitError {
-        self.store.failure(self.container, error).committing()
     }
 }
 

@@ -1,5 +1,7 @@
 //! What an error of Cosmos DB means to a caller of the port, and in words that name the container and what to do.
 
+use std::time::Duration;
+
 use azure_data_cosmos::CosmosError;
 
 use crate::documents::{CommitError, Container, DocumentsError};
@@ -20,6 +22,16 @@ impl Failure {
     /// One operation of a batch has failed for another reason than its precondition.
     pub fn of_operation(status: u16, id: &str, container: Container, database: &str) -> Self {
         Self::new(status, &format!("{status} for document {id}"), container, database)
+    }
+
+    /// Neither a token nor the account's description came.
+    pub fn no_connection(container: Container, limit: Duration) -> Self {
+        let container = container.name();
+        let text = format!(
+            "Cosmos DB container {container}: no connection within {limit:?}: correct the account's endpoint, let its \
+             network rules admit this app, and give the app its managed identity (or run `az login`)"
+        );
+        Self { refused: false, text }
     }
 
     fn new(status: u16, detail: &str, container: Container, database: &str) -> Self {
