@@ -10,7 +10,9 @@ use crate::{
     deadline::Deadline,
     documents::SharedDocuments,
     event::Channel,
+    ingest::Certificates,
     ledger::Ledger,
+    outbound::SharedOutbound,
     retry::Retries,
     telemetry::{Meter, Tokens},
     vendors::Vendors,
@@ -23,6 +25,7 @@ pub struct Ports {
     pub bus: SharedBus,
     pub documents: SharedDocuments,
     pub blobs: SharedBlobs,
+    pub outbound: SharedOutbound,
 }
 
 /// What every function works with.
@@ -35,6 +38,8 @@ pub struct App {
     pub ingest_bus: SharedBus,
     pub documents: SharedDocuments,
     pub blobs: SharedBlobs,
+    pub outbound: SharedOutbound,
+    pub certificates: Certificates,
     pub vendors: Vendors,
     pub ledger: Ledger,
     pub retries: Retries,
@@ -48,7 +53,7 @@ impl App {
     /// # Errors
     /// The privacy key is missing: without it no opt-out can be recorded.
     pub fn new(config: Config, ports: Ports) -> Result<Arc<Self>, MissingSecret> {
-        let Ports { clock, bus, documents, blobs } = ports;
+        let Ports { clock, bus, documents, blobs, outbound } = ports;
         let limit = config.dependencies.timeout;
         let ingest_bus = bus.clone();
         let bus: SharedBus = Arc::new(Deadline::new(limit, bus));
@@ -66,6 +71,8 @@ impl App {
             ingest_bus,
             documents,
             blobs,
+            certificates: Certificates::new(outbound.clone()),
+            outbound,
         }))
     }
 }

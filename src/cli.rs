@@ -1,12 +1,14 @@
 //! The command line: one file for each subcommand.
 
 mod check;
+mod explain;
 mod init_azure;
 mod run;
 mod serve;
 mod show;
 mod simulate;
 mod status;
+mod vendors;
 
 use std::{
     io::{self, Write},
@@ -46,6 +48,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Create the database and containers on emulators of Cosmos DB and Blob Storage; in Azure, Terraform does
     InitAzure(init_azure::InitAzureArgs),
+    /// Print every vendor: its scheme, what is missing, the URLs for its console, how long it waits and what it retries
+    Vendors(vendors::VendorsArgs),
+    // Its help is with its arguments: it is longer than a line.
+    Explain(Box<explain::ExplainArgs>),
 }
 
 /// Where the program finds its files.
@@ -103,6 +109,8 @@ pub fn main() -> ExitCode {
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Check(args)) => check::run(args),
             Some(Command::InitAzure(args)) => init_azure::run(args).await,
+            Some(Command::Vendors(args)) => vendors::run(args),
+            Some(Command::Explain(args)) => Ok(explain::run(&args)),
         }
     });
     result.unwrap_or_else(|error| {

@@ -6,8 +6,10 @@
 
 mod connection;
 mod error;
+mod mapping;
 mod meant;
 mod secrets;
+mod signature;
 mod stores;
 mod vendors;
 
@@ -23,9 +25,11 @@ use toml::Spanned;
 
 pub use connection::{Connection, MissingConnection};
 pub use error::ConfigError;
+pub use mapping::Mapping;
 pub use secrets::{MissingSecret, Secret};
+pub use signature::{Algorithm, Encoding, Layout, Part, SecretText, Signature, Template, TimestampPlace};
 pub use stores::{BlobContainer, Blobs, Cosmos, Documents};
-pub use vendors::{Answer, Mapping, Scheme, VendorConfig};
+pub use vendors::{Answer, Credential, Legacy, Scheme, VendorConfig};
 
 use secrets::SecretSource;
 use stores::{BlobsTable, DocumentsTable};

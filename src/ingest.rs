@@ -1,9 +1,12 @@
 //! The front door: a vendor's request in, an answer within milliseconds.
 //!
 //! The way of a request: [`route`] finds vendor and service type → the body is read up to its limit → the vendor's
-//! verifier says whether it is genuine → the callback is wrapped in an envelope → [`publish`] waits for the broker's
-//! acknowledgement, or spools → the answer that the vendor expects. A 2xx means that the callback is on disk.
+//! verifier says whether it is genuine ([`certificates`] fetches what that takes) → a [`handshake`] is answered at once →
+//! a callback is wrapped in an envelope → [`publish`] waits for the broker's acknowledgement, or spools → the answer that
+//! the vendor expects. A 2xx to a callback means that it is on disk.
 
+mod certificates;
+mod handshake;
 mod publish;
 mod route;
 
@@ -24,9 +27,10 @@ use crate::{
     envelope::{Envelope, RECEIVED_V1, header_lines},
     problem::{problem, try_again_later},
     telemetry::Count,
-    vendors::{self, Refusal, Vendor},
+    vendors::{self, Refusal},
 };
-use route::Route;
+pub use certificates::Certificates;
+pub(crate) use route::Route;
 
 /// Service Bus takes message ids of at most 128 characters.
 const LONGEST_MESSAGE_ID: usize = 128;
@@ -68,12 +72,7 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
         Method::POST | Method::GET => {}
         // Vendors probe a URL before they accept it.
         Method::HEAD => return Ok(Response::new(Body::empty())),
-        Method::OPTIONS => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST, GET, HEAD, OPTIONS"));
-            return Ok(response);
-        }
+        Method::OPTIONS => return Ok(handshake::options(&parts.headers, &config.allowed_origins)),
         _ => return Err(problem(StatusCode::METHOD_NOT_ALLOWED, None).into()),
     }
 
@@ -83,8 +82,14 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
     let url = format!("{}{path_and_query}", app.config.public_url);
     let signed = vendors::Request { method: &parts.method, url: &url, headers: &parts.headers, body: &body };
     let now = app.clock.now();
-    if let Err(refusal) = vendor.verify(&signed, now) {
+    if let Some(handshake) = vendor.probe(&signed) {
+        return Ok(handshake::shake(app, &route.vendor, handshake).await);
+    }
+    if let Err(refusal) = app.certificates.verify(vendor.as_ref(), &signed, now).await {
         return Err(refuse(app, &route, &refusal).into());
+    }
+    if let Some(handshake) = vendor.handshake(&signed, now) {
+        return Ok(handshake::shake(app, &route.vendor, handshake).await);
     }
 
     let identity = vendor.identify(&signed);
@@ -122,11 +127,12 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
     };
     match publish::publish(app, envelope, channel, &body).await {
         Ok(how) => {
+            vendor.accepted(&signed, now);
             app.meter.add(&route.vendor, Count::Inbound, 1);
             if how == publish::Durable::Spooled {
                 app.meter.add(&route.vendor, Count::Spooled, 1);
             }
-            Ok(acknowledge(vendor.as_ref()))
+            Ok(handshake::respond(config.answer.clone().or_else(|| vendor.answer())))
         }
         Err(error) => {
             tracing::error!(vendor = %route.vendor, %error, "a callback could not be made durable: 503");
@@ -166,11 +172,11 @@ async fn read_body(app: &App, body: Body) -> Result<Bytes, Rejected> {
 
 fn refuse(app: &App, route: &Route, refusal: &Refusal) -> Response<Body> {
     let (vendor, service_type, reason) = (&route.vendor, &route.service_type, refusal.code());
-    if let Refusal::NoKey(_) = refusal {
+    app.meter.refuse(vendor, refusal.code());
+    if matches!(refusal, Refusal::NoKey(_) | Refusal::CertificateNeeded(_)) {
         tracing::error!(%vendor, %service_type, reason, detail = %refusal, "a callback cannot be verified: 503");
         return try_again_later("callbacks of this vendor cannot be verified now");
     }
-    app.meter.add(vendor, Count::Refused, 1);
     tracing::warn!(%vendor, %service_type, reason, detail = %refusal, "a callback was refused: 401");
     problem(StatusCode::UNAUTHORIZED, None)
 }
@@ -184,14 +190,4 @@ fn digest_key(vendor: &str, path_and_query: &str, kept_headers: &str, body: &[u8
     digest.update([0]);
     digest.update(body);
     format!("{vendor}:sha256-{}", hex::encode(digest.finalize()))
-}
-
-/// The answer that the vendor expects, or an empty 200.
-fn acknowledge(vendor: &dyn Vendor) -> Response<Body> {
-    let Some(answer) = vendor.answer() else { return Response::new(Body::empty()) };
-    let mut response = Response::new(Body::from(answer.body));
-    if let Ok(content_type) = HeaderValue::try_from(answer.content_type) {
-        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    }
-    response
 }

@@ -13,8 +13,8 @@
 //! 5. What failed waits in the retry table or is parked ([`retry`]); a timer brings back what is due.
 //!
 //! Arrows point one way: functions use ingest, channels, ledger and retry; those use the ports ([`bus`], [`documents`],
-//! [`blobs`], [`clock`]); the adapters ([`local`], [`azure`]) implement the ports and are named only where the
-//! program is assembled ([`app`], [`cli`]).
+//! [`blobs`], [`outbound`], [`clock`]); the adapters ([`local`], [`azure`]) implement the ports and are named only where
+//! the program is assembled ([`app`], [`cli`]).
 
 // The front pages of folders name their private files: they are read with `--document-private-items`.
 #![allow(rustdoc::private_intra_doc_links)]
@@ -31,11 +31,13 @@ pub mod deadline;
 pub mod documents;
 pub mod envelope;
 pub mod event;
+pub mod explain;
 pub mod functions;
 pub mod host;
 pub mod ingest;
 pub mod ledger;
 pub mod local;
+pub mod outbound;
 pub mod problem;
 pub mod retry;
 pub mod simulate;

@@ -194,7 +194,8 @@ async fn apply(app: &App, key: &str, arrivals: &[Arrival]) -> Result<Applied, Pr
         if let Err(error) = outbox::publish(app.bus.as_ref(), app.documents.as_ref(), topic, &record).await {
             // It stays in the outbox, where the sweep finds it, and so do those behind it: a bus that does not answer
             // must not be waited for once for each.
-            tracing::warn!(key, id = record.id, %error, "announcements stay in the outbox");
+            // Not by its own id, which holds the dedupe key and so perhaps an address.
+            tracing::warn!(key, envelope = record.envelope_id, %error, "announcements stay in the outbox");
             break;
         }
     }
@@ -274,14 +275,14 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        vendors::{Identity, Refusal, Request, Unreadable},
+        vendors::{Identity, Refusal, Request, Trace, Unreadable},
     };
 
     #[derive(Debug)]
     struct Broken;
 
     impl Vendor for Broken {
-        fn verify(&self, _: &Request<'_>, _: Timestamp) -> Result<(), Refusal> {
+        fn verify(&self, _: &Request<'_>, _: Timestamp, _: &mut Trace) -> Result<(), Refusal> {
             Ok(())
         }
 

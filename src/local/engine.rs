@@ -15,6 +15,7 @@ use crate::{
     clock::{SharedClock, SystemClock},
     config::{self, Config},
     documents::SharedDocuments,
+    outbound::HttpsClient,
 };
 
 /// The program on embedded storage.
@@ -39,7 +40,8 @@ impl Engine {
             config::Blobs::Embedded => blobs::open_folder(&paths.blobs)?,
             config::Blobs::Azure(container) => azure::engine::blobs(&config, container)?,
         };
-        let ports = Ports { clock, bus: Arc::new(broker.clone()), documents, blobs };
+        let outbound = Arc::new(HttpsClient::new()?);
+        let ports = Ports { clock, bus: Arc::new(broker.clone()), documents, blobs, outbound };
         Ok(Self { app: App::new(config, ports)?, broker })
     }
 

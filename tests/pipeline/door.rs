@@ -258,3 +258,14 @@ async fn callbacks_that_differ_only_in_a_header_that_is_read_are_two() {
     let status = app.status("resend:m1").await.unwrap();
     assert_eq!((&status["status"], &status["events"]), (&"message.delivered".into(), &2.into()));
 }
+
+#[tokio::test]
+async fn a_configured_answer_takes_the_place_of_the_vendors_own() {
+    let line = "services = { sms = \"sms\", whatsapp = \"sms\", voice = \"voice\" }";
+    let own = format!("{line}\nanswer = {{ content_type = \"application/json\", body = \"{{}}\" }}");
+    let app = TestApp::with(config(&[(line, &own)]));
+    let parameters = [("MessageSid", "SM1"), ("MessageStatus", "sent")];
+    let response = app.twilio("/incoming/twilio/sms/status", &parameters).await;
+    assert_eq!(response.headers()["content-type"], "application/json");
+    assert_eq!(text(response).await, "{}");
+}
