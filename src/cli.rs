@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod init_azure;
 mod package;
 mod run;
 mod serve;
@@ -47,6 +48,8 @@ enum Command {
     /// Validate configuration, function folders and secrets; say what is wrong and where
     Check(check::CheckArgs),
     Package(package::PackageArgs),
+    /// Create the database and containers on emulators of Cosmos DB and Blob Storage; in Azure, Terraform does
+    InitAzure(init_azure::InitAzureArgs),
     /// Print every vendor: its scheme, what is missing, the URLs for its console, how long it waits and what it retries
     Vendors(vendors::VendorsArgs),
     // Its help is with its arguments: it is longer than a line.
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Check(args)) => check::run(args),
             Some(Command::Package(args)) => package::run(args),
+            Some(Command::InitAzure(args)) => init_azure::run(args).await,
             Some(Command::Vendors(args)) => vendors::run(args),
             Some(Command::Explain(args)) => Ok(explain::run(&args)),
         }

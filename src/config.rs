@@ -4,11 +4,13 @@
 //! named as `env:NAME`. Only the demo profile may fall back on the obviously fake values of `[demo.secrets]`.
 //! Every error names the file, the line and the key.
 
+mod connection;
 mod error;
 mod mapping;
 mod meant;
 mod secrets;
 mod signature;
+mod stores;
 mod vendors;
 
 use std::{
@@ -21,13 +23,16 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+pub use connection::{Connection, MissingConnection};
 pub use error::ConfigError;
 pub use mapping::Mapping;
 pub use secrets::{MissingSecret, Secret};
 pub use signature::{Algorithm, Encoding, Layout, Part, SecretText, Signature, Template, TimestampPlace};
+pub use stores::{BlobContainer, Blobs, Cosmos, Documents};
 pub use vendors::{Answer, Credential, Legacy, Scheme, VendorConfig};
 
 use secrets::SecretSource;
+use stores::{BlobsTable, DocumentsTable};
 use vendors::VendorTable;
 
 /// Everything the program can be told.
@@ -38,6 +43,8 @@ pub struct Config {
     pub public_url: String,
     pub ingest: Ingest,
     pub bus: Bus,
+    pub documents: Documents,
+    pub blobs: Blobs,
     pub dependencies: Dependencies,
     pub retry: Retry,
     pub outbox: Outbox,
@@ -163,6 +170,8 @@ struct File {
     public_url: Spanned<String>,
     ingest: Spanned<Ingest>,
     bus: Spanned<Bus>,
+    documents: DocumentsTable,
+    blobs: BlobsTable,
     dependencies: Spanned<Dependencies>,
     retry: Spanned<Retry>,
     outbox: Spanned<Outbox>,
@@ -201,7 +210,8 @@ impl Config {
         Self::parse(path, &text, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    /// Reads a configuration from text. `SLUICE_PROFILE` and `SLUICE_PUBLIC_URL` override the file.
+    /// Reads a configuration from text. `SLUICE_PROFILE`, `SLUICE_PUBLIC_URL`, `SLUICE_DOCUMENTS`, `SLUICE_BLOBS` and
+    /// their like override the file.
     ///
     /// # Errors
     /// The text is malformed or contradicts itself.
@@ -244,6 +254,8 @@ impl Config {
             public_url,
             ingest: file.ingest.into_inner(),
             bus: file.bus.into_inner(),
+            documents: file.documents.resolve(&at, environment)?,
+            blobs: file.blobs.resolve(&at, environment)?,
             dependencies: file.dependencies.into_inner(),
             retry: file.retry.into_inner(),
             outbox: file.outbox.into_inner(),
@@ -258,6 +270,19 @@ impl Config {
     pub fn missing_secrets(&self) -> Vec<MissingSecret> {
         let vendors = self.vendors.values().flat_map(|vendor| vendor.missing_secrets());
         self.privacy_key.as_ref().err().cloned().into_iter().chain(vendors).collect()
+    }
+
+    /// Every connection that the file names and the environment does not have.
+    pub fn missing_connections(&self) -> Vec<MissingConnection> {
+        let documents = match &self.documents {
+            Documents::Embedded => None,
+            Documents::Cosmos(cosmos) => cosmos.connection.as_ref().err(),
+        };
+        let blobs = match &self.blobs {
+            Blobs::Embedded => None,
+            Blobs::Azure(blobs) => blobs.connection.as_ref().err(),
+        };
+        documents.into_iter().chain(blobs).cloned().collect()
     }
 }
 

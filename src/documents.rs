@@ -4,7 +4,12 @@
 //! to one partition atomically. Every document has an [`Etag`] that changes with each write; `replace` and `delete` can
 //! demand one. A document with a `ttl` is gone (for reads and queries) once it expires.
 //!
-//! Bodies are JSON objects as text; the store keeps them as they are.
+//! Bodies are JSON objects as text; the store keeps them as they are. What every adapter refuses is in [`limits`], and
+//! what pages have in common in [`continuation`].
+
+mod body;
+pub(crate) mod continuation;
+pub(crate) mod limits;
 
 use std::{sync::Arc, time::Duration};
 

@@ -13,13 +13,14 @@
 //! 5. What failed waits in the retry table or is parked ([`retry`]); a timer brings back what is due.
 //!
 //! Arrows point one way: functions use ingest, channels, ledger and retry; those use the ports ([`bus`], [`documents`],
-//! [`blobs`], [`outbound`], [`clock`]); the adapters ([`local`]) implement the ports and are named only where the program is assembled
-//! ([`app`], [`cli`]).
+//! [`blobs`], [`outbound`], [`clock`]); the adapters ([`local`], [`azure`]) implement the ports and are named only where
+//! the program is assembled ([`app`], [`cli`]).
 
 // The front pages of folders name their private files: they are read with `--document-private-items`.
 #![allow(rustdoc::private_intra_doc_links)]
 
 pub mod app;
+pub mod azure;
 pub mod blobs;
 pub mod bus;
 pub mod channels;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sluice::config::{Config, Profile};
+use sluice::config::{Blobs, Config, Connection, Documents, Profile, Secret};
 
 fn shipped() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/sluice.toml")).unwrap()
@@ -64,6 +64,38 @@ fn a_key_vault_reference_that_was_not_resolved_is_no_secret() {
 }
 
 #[test]
+fn stores_are_in_the_data_folder_unless_the_file_or_the_environment_says_azure() {
+    let shipped_as_it_is = parse(&shipped(), &[]).unwrap();
+    assert!(matches!(shipped_as_it_is.documents, Documents::Embedded));
+    assert!(matches!(shipped_as_it_is.blobs, Blobs::Embedded));
+
+    let environment = [
+        ("SLUICE_DOCUMENTS", "cosmos"),
+        ("SLUICE_COSMOS_DATABASE", "other"),
+        ("CosmosConnection__accountEndpoint", "https://acme.documents.azure.com/"),
+        ("IDENTITY_CLIENT_ID", "c"),
+        ("SLUICE_BLOBS", "azure"),
+        ("BlobConnection", "UseDevelopmentStorage=true"),
+    ];
+    let config = parse(&shipped(), &environment).unwrap();
+    let Documents::Cosmos(cosmos) = config.documents else { panic!("{:?}", config.documents) };
+    assert_eq!(cosmos.database, "other");
+    let address = "https://acme.documents.azure.com/".to_owned();
+    assert_eq!(cosmos.connection, Ok(Connection::Identity { address, client_id: Some("c".into()) }));
+    let Blobs::Azure(blobs) = config.blobs else { panic!("{:?}", config.blobs) };
+    assert_eq!(blobs.container, "sluice");
+    assert_eq!(blobs.connection, Ok(Connection::Key(Secret::new("UseDevelopmentStorage=true"))));
+
+    let in_the_file = shipped().replacen("[documents]\nkind = \"embedded\"", "[documents]\nkind = \"cosmos\"", 1);
+    let config = parse(&in_the_file, &[]).unwrap();
+    let missing: Vec<_> = config.missing_connections().iter().map(ToString::to_string).collect();
+    assert_eq!(missing.len(), 1);
+    assert!(missing[0].starts_with("documents.connection: environment variable CosmosConnection__accountEndpoint"));
+    let wrong = parse(&shipped(), &[("SLUICE_BLOBS", "s3")]).unwrap_err();
+    assert_eq!(wrong, "environment variable SLUICE_BLOBS: `s3` is not a kind: use embedded or azure");
+}
+
+#[test]
 fn unknown_keys_and_wrong_types_name_file_line_and_key() {
     let line = line_of("body_limit");
     let unknown = error_of("body_limit = ", "body_limits = ");
@@ -82,6 +114,11 @@ fn unknown_keys_and_wrong_types_name_file_line_and_key() {
 #[test]
 fn values_that_cannot_be_meant_are_refused() {
     for (from, to, expected) in [
+        (
+            "[documents]\nkind = \"embedded\"",
+            "[documents]\nkind = \"mongo\"",
+            "documents.kind: `mongo` is not a kind: use embedded or cosmos",
+        ),
         ("jitter = 0.2", "jitter = 2.0", "retry.jitter: must lie between 0 and 1"),
         ("\"http://127.0.0.1:7071\"", "\"127.0.0.1\"", "public_url: `127.0.0.1` is not a URL"),
         ("\"http://127.0.0.1:7071\"", "\"https://x/?a=b\"", "without query and fragment"),

@@ -1,5 +1,8 @@
 //! The executable, killed at random moments while vendors send: nothing acknowledged is lost, nothing applied twice.
 
+#[path = "support/cosmos.rs"]
+mod cosmos_emulator;
+
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
@@ -8,13 +11,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use axum::http::StatusCode;
+use cosmos_emulator::{Emulator, Fault};
+
 const SLUICE: &str = env!("CARGO_BIN_EXE_sluice");
+
+/// Variables of the executable's environment.
+type Settings = [(&'static str, String)];
 
 struct Server(Child);
 
 impl Server {
-    fn start(data: &Path, port: u16) -> Self {
+    fn start(data: &Path, port: u16, settings: &Settings) -> Self {
         let child = Command::new(SLUICE)
+            .envs(settings.iter().cloned())
             .args(["--root", env!("CARGO_MANIFEST_DIR"), "--port", &port.to_string(), "--data"])
             .arg(data)
             .env("RUST_LOG", "warn")
@@ -58,17 +68,21 @@ fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-#[test]
-fn killed_at_random_moments_nothing_acknowledged_is_lost_or_applied_twice() {
+/// What happens besides the kills, after each.
+type Mischief<'a> = &'a dyn Fn();
+
+fn kill_at_random_moments(settings: &Settings, count: u32, rate: u32, mischief: Mischief) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let port = free_port();
     let seed = rand::random_range(0..u32::MAX);
     println!("seed {seed}");
 
-    let mut server = Server::start(&data, port);
+    let mut server = Server::start(&data, port, settings);
     let simulation = Command::new(SLUICE)
-        .args(["simulate", "--count", "6000", "--rate", "2500", "--duplicates", "0.5", "--shuffle", "--verify"])
+        .envs(settings.iter().cloned())
+        .args(["simulate", "--count", &count.to_string(), "--rate", &rate.to_string()])
+        .args(["--duplicates", "0.5", "--shuffle", "--verify"])
         .args(["--url", &format!("http://127.0.0.1:{port}"), "--seed", &seed.to_string(), "--verify-timeout", "120s"])
         .args(["--root", env!("CARGO_MANIFEST_DIR"), "--data"])
         .arg(&data)
@@ -79,7 +93,8 @@ fn killed_at_random_moments_nothing_acknowledged_is_lost_or_applied_twice() {
     for _ in 0..5 {
         std::thread::sleep(Duration::from_millis(rand::random_range(150..700)));
         server.kill();
-        server = Server::start(&data, port);
+        server = Server::start(&data, port, settings);
+        mischief();
     }
     let output = simulation.wait_with_output().unwrap();
     let report = String::from_utf8_lossy(&output.stdout);
@@ -93,9 +108,38 @@ fn killed_at_random_moments_nothing_acknowledged_is_lost_or_applied_twice() {
 }
 
 #[test]
+fn killed_at_random_moments_nothing_acknowledged_is_lost_or_applied_twice() {
+    kill_at_random_moments(&[], 6000, 2500, &|| {});
+}
+
+#[test]
+fn the_same_holds_with_documents_in_cosmos_db_whose_answers_get_lost() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let emulator = runtime.block_on(async { Emulator::http() });
+    let settings = [("SLUICE_DOCUMENTS", "cosmos".to_owned()), ("CosmosConnection", emulator.connection_string())];
+    let init = Command::new(SLUICE)
+        .args(["init-azure", "--root", env!("CARGO_MANIFEST_DIR")])
+        .envs(settings.iter().cloned())
+        .output()
+        .unwrap();
+    let report = String::from_utf8_lossy(&init.stdout);
+    assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+    assert!(report.contains("container ledger: created"), "{report}");
+    kill_at_random_moments(&settings, 1200, 400, &|| {
+        for (status, after) in [
+            (StatusCode::SERVICE_UNAVAILABLE, true),
+            (StatusCode::TOO_MANY_REQUESTS, false),
+            (StatusCode::REQUEST_TIMEOUT, true),
+        ] {
+            emulator.fail(Fault { path: "/docs", status, after, delay: Duration::ZERO, times: 20 });
+        }
+    });
+}
+
+#[test]
 fn sigterm_finishes_what_is_in_hand_and_exits_with_0() {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::start(&folder.path().join("data"), free_port());
+    let mut server = Server::start(&folder.path().join("data"), free_port(), &[]);
     let pid = server.0.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     let started = Instant::now();
@@ -113,7 +157,7 @@ fn sigterm_finishes_what_is_in_hand_and_exits_with_0() {
 fn a_second_server_on_the_same_data_folder_is_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let _server = Server::start(&data, free_port());
+    let _server = Server::start(&data, free_port(), &[]);
     let second = Command::new(SLUICE)
         .args(["--root", env!("CARGO_MANIFEST_DIR"), "--port", &free_port().to_string(), "--data"])
         .arg(&data)

@@ -32,6 +32,7 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     };
     if let Some(config) = &config {
         problems.extend(config.missing_secrets().into_iter().map(|missing| missing.to_string()));
+        problems.extend(config.missing_connections().into_iter().map(|missing| missing.to_string()));
         problems.extend(unusable_keys(config));
         if config.profile == Profile::Demo {
             notes.push(format!("{}: the demo profile's secrets are public", path.display()));

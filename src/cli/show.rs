@@ -30,7 +30,7 @@ pub(super) struct ShowArgs {
 pub(super) async fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
     let config = args.places.load_config()?;
     let tokens = config.privacy_key.as_ref().ok().map(Tokens::new);
-    let documents = engine::open_read_only(&args.places.data)?;
+    let documents = engine::open_read_only(&args.places.data, &config)?;
     let documents: &dyn Documents = documents.as_ref();
     let key = args.message_key.as_str();
     if !key.contains(':') {

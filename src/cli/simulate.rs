@@ -94,7 +94,7 @@ pub(super) async fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
     }
     // Opened first: a wrong --data is better told before the callbacks are sent.
     let documents = match args.verify {
-        true => Some(engine::open_read_only(&args.places.data)?),
+        true => Some(engine::open_read_only(&args.places.data, &config)?),
         false => None,
     };
     let shape = Shape {

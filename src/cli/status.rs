@@ -24,7 +24,7 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
-    let documents = engine::open_read_only(&args.places.data)?;
+    let documents = engine::open_read_only(&args.places.data, &args.places.load_config()?)?;
     let documents: &dyn Documents = documents.as_ref();
     let depths = read_depths(&engine::paths(&args.places.data).broker)?;
     let now = Utc::now();

@@ -4,7 +4,6 @@
 //! and a commit of theirs touches that page alone. Reads and queries ([`query`]) run on connections of their own; commits
 //! ([`commit`]) run on the writer thread, many to a transaction.
 
-mod body;
 mod commit;
 mod query;
 mod schema;
@@ -17,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::sqlite::{Readers, Sequence, State, StorageError, Writer};
 use crate::{
     clock::SharedClock,
-    documents::{CommitError, Container, Document, Documents, DocumentsError, Etag, Operation, Page, Query},
+    documents::{CommitError, Container, Document, Documents, DocumentsError, Etag, Operation, Page, Query, limits},
 };
 
 pub use super::sqlite::OpenError;
@@ -142,7 +141,7 @@ impl Documents for LocalDocuments {
     ) -> Result<Vec<Option<Etag>>, CommitError> {
         let writer =
             self.writer.as_ref().ok_or_else(|| CommitError::Refused("the store is open for reading".into()))?;
-        commit::check(partition, &operations)?;
+        limits::check_commit(partition, &operations)?;
         let partition = partition.to_owned();
         let job = move |connection: &Connection, state: &mut DocumentsState| {
             commit::commit(connection, state, container, &partition, &operations)

@@ -1,4 +1,5 @@
-//! The embedded engine: broker, documents and blobs in one data folder, assembled into an [`App`].
+//! The engine: broker, documents and blobs in one data folder, assembled into an [`App`]; or, where the configuration says
+//! so, in Azure.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,9 +11,9 @@ use anyhow::Context;
 use super::{broker::Broker, documents::LocalDocuments};
 use crate::{
     app::{App, Ports, topology},
-    blobs,
-    clock::SystemClock,
-    config::Config,
+    azure, blobs,
+    clock::{SharedClock, SystemClock},
+    config::{self, Config},
     documents::SharedDocuments,
     outbound::HttpsClient,
 };
@@ -34,10 +35,13 @@ impl Engine {
         std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
         let clock = Arc::new(SystemClock);
         let broker = Broker::open(&paths.broker, &topology(&config), clock.clone())?;
-        let documents = LocalDocuments::open(&paths.documents, clock.clone())?;
-        let blobs = blobs::open_folder(&paths.blobs)?;
+        let documents = open_documents(&paths, &config, clock.clone())?;
+        let blobs = match &config.blobs {
+            config::Blobs::Embedded => blobs::open_folder(&paths.blobs)?,
+            config::Blobs::Azure(container) => azure::engine::blobs(&config, container)?,
+        };
         let outbound = Arc::new(HttpsClient::new()?);
-        let ports = Ports { clock, bus: Arc::new(broker.clone()), documents: Arc::new(documents), blobs, outbound };
+        let ports = Ports { clock, bus: Arc::new(broker.clone()), documents, blobs, outbound };
         Ok(Self { app: App::new(config, ports)?, broker })
     }
 
@@ -64,11 +68,30 @@ pub fn paths(folder: &Path) -> Paths {
     }
 }
 
-/// The documents of a data folder, beside the process that serves it or alone.
+fn open_documents(paths: &Paths, config: &Config, clock: SharedClock) -> anyhow::Result<SharedDocuments> {
+    let cosmos = match &config.documents {
+        config::Documents::Embedded => return Ok(Arc::new(LocalDocuments::open(&paths.documents, clock)?)),
+        config::Documents::Cosmos(cosmos) => cosmos,
+    };
+    let documents = azure::engine::documents(config, cosmos)?;
+    // A store that is away must not keep callbacks from being acknowledged; what is wrong with it is told at once.
+    let connecting = Arc::clone(&documents);
+    tokio::spawn(async move {
+        if let Err(error) = connecting.connect().await {
+            tracing::error!(%error, "the documents cannot be reached");
+        }
+    });
+    Ok(documents)
+}
+
+/// The documents, beside the process that serves them or alone.
 ///
 /// # Errors
 /// There is no data, or it cannot be read.
-pub fn open_read_only(folder: &Path) -> anyhow::Result<SharedDocuments> {
+pub fn open_read_only(folder: &Path, config: &Config) -> anyhow::Result<SharedDocuments> {
+    if let config::Documents::Cosmos(cosmos) = &config.documents {
+        return Ok(azure::engine::documents(config, cosmos)?);
+    }
     let documents = LocalDocuments::open_read_only(&paths(folder).documents, Arc::new(SystemClock));
     Ok(Arc::new(documents.with_context(|| format!("{} holds no data that can be read", folder.display()))?))
 }

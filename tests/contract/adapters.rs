@@ -1,5 +1,6 @@
 //! The adapters under test. A case is a function of a [`Store`] or an [`Exchange`]; the macros make one test of it for
-//! each adapter. A new adapter implements the trait and gets a module in the macro.
+//! each adapter. A new adapter implements the trait and gets a module in the macro. What an emulator cannot do is told
+//! to the macro, and stands in the tests' output as the reason of an ignored test.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +12,7 @@ use sluice::{
 };
 use tempfile::TempDir;
 
-use crate::{clock::ManualClock, test_broker::TestBroker};
+use crate::{clock::ManualClock, cosmos_emulator::Emulator, test_broker::TestBroker};
 
 /// An adapter of the documents port, on an empty store.
 #[async_trait]
@@ -61,6 +62,32 @@ impl Store for EmbeddedStore {
     }
 }
 
+/// Documents in Cosmos DB's emulator.
+pub struct CosmosStore(SharedDocuments);
+
+impl CosmosStore {
+    /// The emulator is the transport of the adapter's driver.
+    pub async fn in_process() -> Self {
+        Self(Arc::new(Emulator::in_process().with_containers().documents_in_process(Vec::new()).await))
+    }
+
+    /// The adapter speaks HTTP to the emulator.
+    pub fn http() -> Self {
+        Self(Arc::new(Emulator::http().with_containers().documents()))
+    }
+}
+
+#[async_trait]
+impl Store for CosmosStore {
+    fn documents(&self) -> SharedDocuments {
+        Arc::clone(&self.0)
+    }
+
+    async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+}
+
 #[async_trait]
 impl Exchange for TestBroker {
     fn bus(&self) -> SharedBus {
@@ -87,18 +114,36 @@ impl Exchange for TestBroker {
 }
 
 macro_rules! on_every_store {
-    ($($case:ident),* $(,)?) => {
-        mod embedded {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $case() {
-                    super::$case(&$crate::adapters::EmbeddedStore::open()).await;
-                }
-            )*
+    ($(#[cosmos_emulator: $ignored:meta])? $($case:ident),* $(,)?) => {
+        $crate::adapters::on_store!(embedded, $crate::adapters::EmbeddedStore::open(), [] $($case),*);
+        $crate::adapters::on_store!(
+            cosmos,
+            $crate::adapters::CosmosStore::in_process().await,
+            [$($ignored)?] $($case),*
+        );
+        $crate::adapters::on_store!(cosmos_over_http, $crate::adapters::CosmosStore::http(), [$($ignored)?] $($case),*);
+    };
+}
+
+macro_rules! on_store {
+    ($adapter:ident, $open:expr, $ignored:tt $($case:ident),*) => {
+        mod $adapter {
+            $( $crate::adapters::case!($case, $open, $ignored); )*
+        }
+    };
+}
+
+macro_rules! case {
+    ($case:ident, $open:expr, [$($ignored:meta)?]) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        $(#[$ignored])?
+        async fn $case() {
+            super::$case(&$open).await;
         }
     };
 }
 pub(crate) use on_every_store;
+pub(crate) use {case, on_store};
 
 macro_rules! on_every_exchange {
     ($($case:ident),* $(,)?) => {

@@ -1,5 +1,5 @@
 //! What every adapter of the ports promises (`documents_*`, `bus_publish`), and what the embedded engine promises beyond
-//! them (`broker_*`, `durability*`). One file per family of promises; [`adapters`] says how another adapter joins.
+//! them (`broker_*`, `durability*`) and the Cosmos DB adapter (`cosmos`). One file per family of promises; [`adapters`] says how another adapter joins.
 
 mod adapters;
 mod broker_dead_letter;
@@ -11,6 +11,9 @@ mod broker_settle;
 mod broker_wait;
 mod bus_publish;
 mod clock;
+mod cosmos;
+#[path = "../support/cosmos.rs"]
+mod cosmos_emulator;
 mod documents_commit;
 mod documents_paging;
 mod documents_query;

@@ -1,7 +1,7 @@
 //! The pipeline from a vendor's request to the ledger, on the embedded engine, with faults.
 
 #[path = "../support/mod.rs"]
-mod support;
+pub mod support;
 
 mod consent;
 mod door;

@@ -1,6 +1,8 @@
 //! A test app: the program on an embedded engine in a temporary folder, with faults that a test can switch on.
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
+pub mod cosmos;
+
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -172,6 +174,14 @@ impl Bus for FaultyBus {
     }
 }
 
+/// Embedded documents; in the test binary that says so by its name, Cosmos DB's emulator.
+fn documents(paths: &engine::Paths, clock: &Arc<dyn Clock>) -> Arc<dyn Documents> {
+    match env!("CARGO_CRATE_NAME") {
+        "pipeline_on_cosmos" => Arc::new(cosmos::Emulator::http().with_containers().documents()),
+        _ => Arc::new(LocalDocuments::open(&paths.documents, clock.clone()).unwrap()),
+    }
+}
+
 /// The world outside: what a fetch brings, and what was fetched.
 #[derive(Debug, Default)]
 pub struct FakeOutbound {
@@ -216,9 +226,8 @@ impl TestApp {
         let folder = tempfile::tempdir().unwrap();
         let paths = engine::paths(folder.path());
         let broker = Broker::open(&paths.broker, &topology(&config), clock.clone()).unwrap();
-        let store = LocalDocuments::open(&paths.documents, clock.clone()).unwrap();
         let documents = Arc::new(FaultyDocuments {
-            inner: Arc::new(store),
+            inner: documents(&paths, &clock),
             rule: Mutex::default(),
             commits: AtomicUsize::default(),
         });

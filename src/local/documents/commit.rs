@@ -1,50 +1,11 @@
 //! A commit: all preconditions are looked at before anything is written, so that it happens whole or not at all.
-//! A body that SQLite could not index would fail the transaction that many commits share, so [`body`] reads it first.
-
-use std::collections::HashSet;
+//! A body that SQLite could not index would fail the transaction that many commits share: that is why
+//! [`crate::documents::limits`] reads every body first.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{DocumentsState, body, schema};
+use super::{DocumentsState, schema};
 use crate::documents::{Action, CommitError, Container, Etag, Operation};
-
-/// Cosmos DB's limits, kept here too: what passes on one machine passes in Azure.
-const OPERATIONS: usize = 100;
-const BYTES: usize = 2 * 1024 * 1024;
-const ID_BYTES: usize = 1023;
-const PARTITION_BYTES: usize = 2048;
-
-/// What can be refused without looking at the store.
-pub(super) fn check(partition: &str, operations: &[Operation]) -> Result<(), CommitError> {
-    let refused = |problem: String| Err(CommitError::Refused(problem));
-    if operations.is_empty() || operations.len() > OPERATIONS {
-        return refused(format!("{} operations: a commit holds 1 to {OPERATIONS}", operations.len()));
-    }
-    if partition.len() > PARTITION_BYTES {
-        return refused(format!("the partition key has more than {PARTITION_BYTES} bytes"));
-    }
-    let mut ids = HashSet::new();
-    let mut bytes = 0;
-    for Operation { id, action } in operations {
-        if id.is_empty() || id.len() > ID_BYTES || id.contains(['/', '\\', '?', '#']) {
-            return refused(format!("{id:?} is no document id: 1 to {ID_BYTES} bytes without / \\ ? #"));
-        }
-        if !ids.insert(id) {
-            return refused(format!("two operations on {id:?} in one commit"));
-        }
-        let (Action::Create { body, .. } | Action::Upsert { body, .. } | Action::Replace { body, .. }) = action else {
-            continue;
-        };
-        bytes += body.len();
-        if bytes > BYTES {
-            return refused(format!("more than {BYTES} bytes in one commit"));
-        }
-        if let Err(error) = body::check(body) {
-            return refused(format!("the body of {id:?} is no JSON object: {error}"));
-        }
-    }
-    Ok(())
-}
 
 /// Runs on the writer thread. The outer error is the database's, the inner one the caller's.
 pub(super) fn commit(

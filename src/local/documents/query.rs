@@ -1,13 +1,14 @@
-//! Queries as SQL. Pages follow each other by key, not by offset, so that documents written or deleted in between
-//! neither repeat nor hide others.
+//! Queries as SQL.
 
 use rusqlite::{Connection, ToSql, params_from_iter, types::Value as SqlValue};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::schema;
-use crate::documents::{Comparison, Container, Document, DocumentsError, Page, Query};
+use crate::documents::{
+    Comparison, Container, Document, DocumentsError, Page, Query,
+    continuation::{self, Place, SortKey},
+    limits::check_field,
+};
 
 const DEFAULT_PAGE: usize = 100;
 
@@ -21,19 +22,6 @@ pub(super) struct Search {
     /// The sort expression, where one is asked for.
     sort: Option<String>,
     page_size: usize,
-}
-
-/// The last document of a page, as the next page's start: the query's fingerprint, the sort key, partition and id.
-#[derive(Serialize, Deserialize)]
-struct Continuation(String, Option<SortKey>, String, String);
-
-/// The value that a document was sorted by.
-#[derive(Serialize, Deserialize)]
-enum SortKey {
-    Integer(i64),
-    /// Its bits: a number that came back rounded would repeat a document or hide one.
-    Real(u64),
-    Text(String),
 }
 
 impl Search {
@@ -79,25 +67,19 @@ impl Search {
             // As in Cosmos DB, what lacks the property is not in the result.
             from.push_str(&format!(" AND {sort} IS NOT NULL"));
         }
-        let fingerprint = fingerprint(container, query);
-        if let Some(continuation) = &query.continuation {
-            let malformed = |_| DocumentsError::Refused("the continuation is malformed".into());
-            let Continuation(origin, key, partition, id) = serde_json::from_str(continuation).map_err(malformed)?;
+        if let Some(Place(key, partition, id)) = continuation::read(container, query)? {
             match (&sort, key) {
-                _ if origin != fingerprint => {
-                    return Err(DocumentsError::Refused("the continuation belongs to another query".into()));
-                }
                 (Some(sort), Some(key)) => {
                     from.push_str(&format!(" AND ({sort}, partition, id) > (?, ?, ?)"));
                     parameters.push(key.into());
                 }
-                (None, None) => from.push_str(" AND (partition, id) > (?, ?)"),
-                _ => return Err(DocumentsError::Refused("the continuation is malformed".into())),
+                _ => from.push_str(" AND (partition, id) > (?, ?)"),
             }
             parameters.push(SqlValue::Text(partition));
             parameters.push(SqlValue::Text(id));
         }
         let page_size = if query.page_size == 0 { DEFAULT_PAGE } else { query.page_size };
+        let fingerprint = continuation::fingerprint(container, query);
         Ok(Self { fingerprint, from, parameters, sort, page_size })
     }
 
@@ -113,9 +95,8 @@ impl Search {
             }
             let (partition, id): (String, String) = (row.get(0)?, row.get(1)?);
             if page.documents.len() + 1 == self.page_size {
-                let key = if self.sort.is_some() { SortKey::of(row.get(4)?) } else { None };
-                let continuation = Continuation(self.fingerprint.clone(), key, partition.clone(), id.clone());
-                last = Some(serde_json::to_string(&continuation).expect("a continuation serialises to JSON"));
+                let key = if self.sort.is_some() { sort_key(row.get(4)?) } else { None };
+                last = Some(continuation::write(&self.fingerprint, Place(key, partition.clone(), id.clone())));
             }
             page.documents.push(Document { partition, id, etag: schema::etag(row.get(2)?), body: row.get(3)? });
         }
@@ -153,9 +134,7 @@ fn index_for(container: Container, query: &Query) -> Option<&'static str> {
 
 /// A top-level property of the body.
 fn property(field: &'static str) -> Result<String, DocumentsError> {
-    if field.is_empty() || !field.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Err(DocumentsError::Refused(format!("{field:?} is no property name")));
-    }
+    check_field(field)?;
     Ok(format!("json_extract(body, '$.{field}')"))
 }
 
@@ -195,22 +174,13 @@ fn operand(value: &Value) -> Result<(SqlValue, &'static str), DocumentsError> {
     }
 }
 
-/// What tells one query's continuations from another's. Pages may change their size on the way.
-fn fingerprint(container: Container, query: &Query) -> String {
-    let Query { partition, id_prefix, filters, order_by, page_size: _, continuation: _ } = query;
-    let hash = Sha256::digest(format!("{container:?} {partition:?} {id_prefix:?} {filters:?} {order_by:?}"));
-    hex::encode(&hash[..8])
-}
-
-impl SortKey {
-    fn of(value: SqlValue) -> Option<Self> {
-        match value {
-            SqlValue::Integer(integer) => Some(Self::Integer(integer)),
-            SqlValue::Real(real) => Some(Self::Real(real.to_bits())),
-            SqlValue::Text(text) => Some(Self::Text(text)),
-            // Neither can be sorted by: the query asks for what is not null, and JSON has no blobs.
-            SqlValue::Null | SqlValue::Blob(_) => None,
-        }
+fn sort_key(value: SqlValue) -> Option<SortKey> {
+    match value {
+        SqlValue::Integer(integer) => Some(SortKey::Integer(integer)),
+        SqlValue::Real(real) => Some(SortKey::Real(real.to_bits())),
+        SqlValue::Text(text) => Some(SortKey::Text(text)),
+        // Neither can be sorted by: the query asks for what is not null, and JSON has no blobs.
+        SqlValue::Null | SqlValue::Blob(_) => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a body must be: a JSON object that SQLite can read. Cosmos DB demands the same.
+//! What a body must be: a JSON object that every store can read back.
 
 use std::fmt;
 

@@ -1,0 +1,7 @@
+//! Azure: the adapters of the ports to its services.
+
+pub mod blobs;
+mod connection_string;
+pub mod cosmos;
+pub mod engine;
+mod identity;
