@@ -4,6 +4,7 @@
 //! named as `env:NAME`. Only the demo profile may fall back on the obviously fake values of `[demo.secrets]`.
 //! Every error names the file, the line and the key.
 
+mod azure;
 mod error;
 mod meant;
 mod secrets;
@@ -19,6 +20,7 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+pub use azure::{Identity, ServiceBus};
 pub use error::ConfigError;
 pub use secrets::{MissingSecret, Secret};
 pub use vendors::{Answer, Mapping, Scheme, VendorConfig};
@@ -34,6 +36,9 @@ pub struct Config {
     pub public_url: String,
     pub ingest: Ingest,
     pub bus: Bus,
+    /// Where the bus is, when its kind is [`BusKind::ServiceBus`].
+    pub service_bus: Option<ServiceBus>,
+    pub identity: Identity,
     pub dependencies: Dependencies,
     pub retry: Retry,
     pub outbox: Outbox,
@@ -74,10 +79,21 @@ pub struct Ingest {
     pub spool_timeout: Duration,
 }
 
+/// Which broker carries the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BusKind {
+    /// The embedded one.
+    Embedded,
+    /// Azure Service Bus, or an emulator of it.
+    ServiceBus,
+}
+
 /// Topics and subscriptions.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bus {
+    pub kind: BusKind,
     pub callbacks_topic: String,
     pub deliveries_topic: String,
     #[serde(with = "humantime_serde")]
@@ -197,7 +213,7 @@ impl Config {
         Self::parse(path, &text, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    /// Reads a configuration from text. `SLUICE_PROFILE` and `SLUICE_PUBLIC_URL` override the file.
+    /// Reads a configuration from text. `SLUICE_PROFILE`, `SLUICE_PUBLIC_URL` and `SLUICE_BUS` override the file.
     ///
     /// # Errors
     /// The text is malformed or contradicts itself.
@@ -229,6 +245,22 @@ impl Config {
             None => check_public_url(file.public_url.get_ref())
                 .map_err(|problem| at.value(file.public_url.span(), "public_url", problem))?,
         };
+        let mut bus = file.bus.into_inner();
+        match environment("SLUICE_BUS").as_deref() {
+            None => {}
+            Some("embedded") => bus.kind = BusKind::Embedded,
+            Some("service-bus") => bus.kind = BusKind::ServiceBus,
+            Some(other) => {
+                return Err(ConfigError::Variable {
+                    name: "SLUICE_BUS",
+                    problem: format!("`{other}` is not a bus: use embedded or service-bus"),
+                });
+            }
+        }
+        let service_bus = match bus.kind {
+            BusKind::Embedded => None,
+            BusKind::ServiceBus => Some(ServiceBus::read(environment)?),
+        };
         let privacy_key = secrets.resolve("privacy.key", &file.privacy.key)?;
         let mut vendors = BTreeMap::new();
         for (name, table) in file.vendors {
@@ -239,7 +271,9 @@ impl Config {
             profile,
             public_url,
             ingest: file.ingest.into_inner(),
-            bus: file.bus.into_inner(),
+            bus,
+            service_bus,
+            identity: Identity::read(environment),
             dependencies: file.dependencies.into_inner(),
             retry: file.retry.into_inner(),
             outbox: file.outbox.into_inner(),

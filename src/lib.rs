@@ -20,6 +20,7 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 pub mod app;
+pub mod azure;
 pub mod blobs;
 pub mod bus;
 pub mod channels;

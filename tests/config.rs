@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sluice::config::{Config, Profile};
+use sluice::config::{BusKind, Config, Profile, ServiceBus};
 
 fn shipped() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/sluice.toml")).unwrap()
@@ -147,4 +147,31 @@ fn a_blank_secret_is_a_missing_one() {
     let config = parse(&shipped(), &[("SLUICE_PRIVACY_KEY", " \n")]).unwrap();
     assert_eq!(config.missing_secrets().len(), 1);
     assert!(config.missing_secrets()[0].to_string().ends_with("SLUICE_PRIVACY_KEY is blank"));
+}
+
+#[test]
+fn service_bus_is_reached_as_the_functions_host_reaches_it() {
+    let read = |environment: &[(&str, &str)]| {
+        let environment = [&[("SLUICE_BUS", "service-bus")], environment].concat();
+        parse(&shipped(), &environment)
+    };
+    let text = "Endpoint=sb://h;SharedAccessKeyName=n;SharedAccessKey=5f2e-the-real-key";
+    let namespace = ("ServiceBusConnection__fullyQualifiedNamespace", "contoso.servicebus.windows.net");
+
+    let config = read(&[("ServiceBusConnection", text), namespace]).unwrap();
+    assert_eq!(config.bus.kind, BusKind::ServiceBus);
+    assert!(matches!(config.service_bus, Some(ServiceBus::ConnectionString(_))), "it comes first");
+    assert!(!format!("{config:?}").contains("5f2e"));
+    let config = read(&[namespace, ("IDENTITY_CLIENT_ID", "11111111")]).unwrap();
+    assert_eq!(config.service_bus, Some(ServiceBus::FullyQualifiedNamespace(namespace.1.to_owned())));
+    assert_eq!((config.identity.managed, config.identity.client_id.as_deref()), (true, Some("11111111")));
+
+    let missing = read(&[]).unwrap_err();
+    assert!(missing.contains("ServiceBusConnection") && missing.contains(namespace.0), "{missing}");
+    let unresolved = read(&[("ServiceBusConnection", "@Microsoft.KeyVault(SecretUri=https://v/s)")]).unwrap_err();
+    assert!(unresolved.contains("unresolved Key Vault reference"), "{unresolved}");
+    let unknown = parse(&shipped(), &[("SLUICE_BUS", "rabbit")]).unwrap_err();
+    assert!(unknown.contains("SLUICE_BUS") && unknown.contains("`rabbit` is not a bus"), "{unknown}");
+    assert!(error_of("kind = \"embedded\"", "kind = \"rabbit\"").contains("unknown variant `rabbit`"));
+    assert_eq!(parse(&shipped(), &[("ServiceBusConnection", text)]).unwrap().service_bus, None);
 }

@@ -1,12 +1,13 @@
 //! `sluice check`: everything that can be wrong before the first callback.
 
-use std::{collections::BTreeSet, fmt::Write, process::ExitCode};
+use std::{collections::BTreeSet, fmt::Write, process::ExitCode, sync::Arc};
 
 use clap::Args;
 use http::{HeaderMap, Method};
 
 use super::{Places, run::settings};
 use crate::{
+    azure,
     clock::{Clock, SystemClock},
     config::{Config, Profile},
     functions::FUNCTIONS,
@@ -35,6 +36,9 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     if let Some(config) = &config {
         problems.extend(config.missing_secrets().into_iter().map(|missing| missing.to_string()));
         problems.extend(unusable_keys(config));
+        let service_bus =
+            config.service_bus.as_ref().map(|bus| azure::engine::service_bus(bus, config, Arc::new(SystemClock)));
+        problems.extend(service_bus.and_then(Result::err).map(|error| error.to_string()));
         if config.profile == Profile::Demo {
             notes.push(format!("{}: the demo profile's secrets are public", path.display()));
         }

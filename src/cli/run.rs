@@ -11,7 +11,7 @@ use tokio::{
 
 use super::Places;
 use crate::{
-    config::{Config, Profile},
+    config::{BusKind, Config, Profile},
     functions,
     local::{
         engine::Engine,
@@ -35,6 +35,12 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let interrupted = interrupted()?;
     let places = &args.places;
     let config = places.load_config()?;
+    if config.bus.kind == BusKind::ServiceBus {
+        bail!(
+            "bus.kind is service-bus, and the one-machine system brings its own broker: start `sluice serve` behind the \
+             Functions host, or set SLUICE_BUS=embedded"
+        );
+    }
     let missing = config.missing_secrets();
     if !missing.is_empty() {
         for missing in &missing {

@@ -10,8 +10,8 @@ use anyhow::Context;
 use super::{broker::Broker, documents::LocalDocuments};
 use crate::{
     app::{App, Ports, topology},
-    blobs,
-    clock::SystemClock,
+    blobs::{self, SharedBlobs},
+    clock::{SharedClock, SystemClock},
     config::Config,
     documents::SharedDocuments,
 };
@@ -29,13 +29,11 @@ impl Engine {
     /// # Errors
     /// Another process uses the folder, it cannot be opened, or the privacy key is missing.
     pub fn open(folder: &Path, config: Config) -> anyhow::Result<Self> {
-        let paths = paths(folder);
-        std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
+        create(folder)?;
         let clock = Arc::new(SystemClock);
-        let broker = Broker::open(&paths.broker, &topology(&config), clock.clone())?;
-        let documents = LocalDocuments::open(&paths.documents, clock.clone())?;
-        let blobs = blobs::open_folder(&paths.blobs)?;
-        let ports = Ports { clock, bus: Arc::new(broker.clone()), documents: Arc::new(documents), blobs };
+        let broker = Broker::open(&paths(folder).broker, &topology(&config), clock.clone())?;
+        let (documents, blobs) = open_storage(folder, clock.clone())?;
+        let ports = Ports { clock, bus: Arc::new(broker.clone()), documents, blobs };
         Ok(Self { app: App::new(config, ports)?, broker })
     }
 
@@ -43,6 +41,21 @@ impl Engine {
     pub async fn close(self) {
         self.app.meter.flush(self.app.documents.as_ref()).await;
     }
+}
+
+/// Opens what is not the bus.
+///
+/// # Errors
+/// Another process uses the folder, or it cannot be opened.
+pub fn open_storage(folder: &Path, clock: SharedClock) -> anyhow::Result<(SharedDocuments, SharedBlobs)> {
+    create(folder)?;
+    let paths = paths(folder);
+    let documents = LocalDocuments::open(&paths.documents, clock)?;
+    Ok((Arc::new(documents), blobs::open_folder(&paths.blobs)?))
+}
+
+fn create(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))
 }
 
 /// Where everything is in a data folder.
