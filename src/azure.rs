@@ -1,5 +1,5 @@
-//! The Azure twin: adapters that implement the ports on Azure services. Named only where the program is assembled.
+//! Azure: the adapters of the ports to its services.
 
 pub mod engine;
-pub mod identity;
+mod identity;
 pub mod service_bus;

@@ -4,7 +4,7 @@
 //! named as `env:NAME`. Only the demo profile may fall back on the obviously fake values of `[demo.secrets]`.
 //! Every error names the file, the line and the key.
 
-mod azure;
+mod connection;
 mod error;
 mod meant;
 mod secrets;
@@ -20,7 +20,7 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-pub use azure::{Identity, ServiceBus};
+pub use connection::{Connection, MissingConnection};
 pub use error::ConfigError;
 pub use secrets::{MissingSecret, Secret};
 pub use vendors::{Answer, Mapping, Scheme, VendorConfig};
@@ -37,8 +37,7 @@ pub struct Config {
     pub ingest: Ingest,
     pub bus: Bus,
     /// Where the bus is, when its kind is [`BusKind::ServiceBus`].
-    pub service_bus: Option<ServiceBus>,
-    pub identity: Identity,
+    pub service_bus: Option<Result<Connection, MissingConnection>>,
     pub dependencies: Dependencies,
     pub retry: Retry,
     pub outbox: Outbox,
@@ -94,6 +93,8 @@ pub enum BusKind {
 #[serde(deny_unknown_fields)]
 pub struct Bus {
     pub kind: BusKind,
+    /// The name of the environment variables that say where Service Bus is.
+    pub connection: String,
     pub callbacks_topic: String,
     pub deliveries_topic: String,
     #[serde(with = "humantime_serde")]
@@ -257,10 +258,8 @@ impl Config {
                 });
             }
         }
-        let service_bus = match bus.kind {
-            BusKind::Embedded => None,
-            BusKind::ServiceBus => Some(ServiceBus::read(environment)?),
-        };
+        let service_bus = (bus.kind == BusKind::ServiceBus)
+            .then(|| connection::resolve("bus.connection", &bus.connection, "__fullyQualifiedNamespace", environment));
         let privacy_key = secrets.resolve("privacy.key", &file.privacy.key)?;
         let mut vendors = BTreeMap::new();
         for (name, table) in file.vendors {
@@ -273,7 +272,6 @@ impl Config {
             ingest: file.ingest.into_inner(),
             bus,
             service_bus,
-            identity: Identity::read(environment),
             dependencies: file.dependencies.into_inner(),
             retry: file.retry.into_inner(),
             outbox: file.outbox.into_inner(),
@@ -288,6 +286,11 @@ impl Config {
     pub fn missing_secrets(&self) -> Vec<MissingSecret> {
         let vendors = self.vendors.values().flat_map(|vendor| vendor.missing_secrets());
         self.privacy_key.as_ref().err().cloned().into_iter().chain(vendors).collect()
+    }
+
+    /// Every connection that the file names and the environment does not have.
+    pub fn missing_connections(&self) -> Vec<MissingConnection> {
+        self.service_bus.iter().filter_map(|connection| connection.as_ref().err()).cloned().collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sluice::config::{BusKind, Config, Profile, ServiceBus};
+use sluice::config::{BusKind, Config, Connection, Profile};
 
 fn shipped() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/sluice.toml")).unwrap()
@@ -158,18 +158,16 @@ fn service_bus_is_reached_as_the_functions_host_reaches_it() {
     let text = "Endpoint=sb://h;SharedAccessKeyName=n;SharedAccessKey=5f2e-the-real-key";
     let namespace = ("ServiceBusConnection__fullyQualifiedNamespace", "contoso.servicebus.windows.net");
 
-    let config = read(&[("ServiceBusConnection", text), namespace]).unwrap();
+    let config = read(&[("ServiceBusConnection", text)]).unwrap();
     assert_eq!(config.bus.kind, BusKind::ServiceBus);
-    assert!(matches!(config.service_bus, Some(ServiceBus::ConnectionString(_))), "it comes first");
+    assert!(matches!(config.service_bus, Some(Ok(Connection::Key(_)))));
     assert!(!format!("{config:?}").contains("5f2e"));
     let config = read(&[namespace, ("IDENTITY_CLIENT_ID", "11111111")]).unwrap();
-    assert_eq!(config.service_bus, Some(ServiceBus::FullyQualifiedNamespace(namespace.1.to_owned())));
-    assert_eq!((config.identity.managed, config.identity.client_id.as_deref()), (true, Some("11111111")));
+    let identity = Connection::Identity { address: namespace.1.to_owned(), client_id: Some("11111111".to_owned()) };
+    assert_eq!(config.service_bus, Some(Ok(identity)));
 
-    let missing = read(&[]).unwrap_err();
-    assert!(missing.contains("ServiceBusConnection") && missing.contains(namespace.0), "{missing}");
-    let unresolved = read(&[("ServiceBusConnection", "@Microsoft.KeyVault(SecretUri=https://v/s)")]).unwrap_err();
-    assert!(unresolved.contains("unresolved Key Vault reference"), "{unresolved}");
+    let missing = read(&[]).unwrap().missing_connections()[0].to_string();
+    assert!(missing.starts_with("bus.connection") && missing.contains(namespace.0), "{missing}");
     let unknown = parse(&shipped(), &[("SLUICE_BUS", "rabbit")]).unwrap_err();
     assert!(unknown.contains("SLUICE_BUS") && unknown.contains("`rabbit` is not a bus"), "{unknown}");
     assert!(error_of("kind = \"embedded\"", "kind = \"rabbit\"").contains("unknown variant `rabbit`"));

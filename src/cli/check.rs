@@ -35,10 +35,11 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     };
     if let Some(config) = &config {
         problems.extend(config.missing_secrets().into_iter().map(|missing| missing.to_string()));
+        problems.extend(config.missing_connections().into_iter().map(|missing| missing.to_string()));
+        if let Some(Ok(connection)) = &config.service_bus {
+            problems.extend(azure::engine::service_bus(connection, Arc::new(SystemClock)).err().map(|e| e.to_string()));
+        }
         problems.extend(unusable_keys(config));
-        let service_bus =
-            config.service_bus.as_ref().map(|bus| azure::engine::service_bus(bus, config, Arc::new(SystemClock)));
-        problems.extend(service_bus.and_then(Result::err).map(|error| error.to_string()));
         if config.profile == Profile::Demo {
             notes.push(format!("{}: the demo profile's secrets are public", path.display()));
         }

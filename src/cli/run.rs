@@ -11,7 +11,7 @@ use tokio::{
 
 use super::Places;
 use crate::{
-    config::{BusKind, Config, Profile},
+    config::{Config, Profile},
     functions,
     local::{
         engine::Engine,
@@ -35,12 +35,6 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let interrupted = interrupted()?;
     let places = &args.places;
     let config = places.load_config()?;
-    if config.bus.kind == BusKind::ServiceBus {
-        bail!(
-            "bus.kind is service-bus, and the one-machine system brings its own broker: start `sluice serve` behind the \
-             Functions host, or set SLUICE_BUS=embedded"
-        );
-    }
     let missing = config.missing_secrets();
     if !missing.is_empty() {
         for missing in &missing {
@@ -55,6 +49,10 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let engine = Engine::open(&places.data, config)?;
+    let broker = Arc::new(engine.broker.clone().context(
+        "bus.kind is service-bus, and the one-machine system brings its own broker: start `sluice serve` behind the \
+         Functions host, or set SLUICE_BUS=embedded",
+    )?);
     // Last: whoever gets a connection finds everything in place.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.with_context(|| {
         format!("127.0.0.1:{} is in use: stop what listens there, or choose another with --port", args.port)
@@ -63,7 +61,6 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
     let options = HostOptions::from(&engine.app.config);
     let handler = functions::handler(engine.app.clone());
-    let broker = Arc::new(engine.broker.clone());
     let host = OneMachineHost::new(app, handler, broker, listener, &options, &engine.app.clock)?;
     host.run(interrupted).await;
     meter.abort();

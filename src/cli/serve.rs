@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use super::{Places, run::RunArgs};
-use crate::{azure, config::BusKind, functions, local::engine::Engine, telemetry};
+use crate::{functions, local::engine::Engine, telemetry};
 
 /// The Functions host tells the handler its port in this variable.
 pub(super) const PORT_VARIABLE: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
@@ -44,20 +44,17 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     for missing in config.missing_secrets() {
         tracing::error!(%missing, "a secret is missing: its vendor is answered 503");
     }
-    let app = match config.bus.kind {
-        BusKind::Embedded => Engine::open(&args.places.data, config)?.app,
-        BusKind::ServiceBus => azure::engine::open(&args.places.data, config)?,
-    };
-    let meter = tokio::spawn(app.meter.clone().run(app.documents.clone()));
+    let engine = Engine::open(&args.places.data, config)?;
+    let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
     // The host connects to the IPv4 loopback and takes an accepted connection as a ready handler: bind last.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
         .await
         .with_context(|| format!("127.0.0.1:{} cannot be bound", args.port))?;
     tracing::info!(address = %listener.local_addr()?, "the custom handler is ready");
-    let handler = functions::handler(app.clone());
+    let handler = functions::handler(engine.app.clone());
     axum::serve(NoDelay(listener), handler).with_graceful_shutdown(interrupted).await?;
     meter.abort();
-    app.meter.flush(app.documents.as_ref()).await;
+    engine.close().await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,4 +1,5 @@
-//! The embedded engine: broker, documents and blobs in one data folder, assembled into an [`App`].
+//! The engine: broker, documents and blobs in one data folder, assembled into an [`App`]; or, where the configuration says
+//! so, in Azure.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,7 +11,8 @@ use anyhow::Context;
 use super::{broker::Broker, documents::LocalDocuments};
 use crate::{
     app::{App, Ports, topology},
-    blobs::{self, SharedBlobs},
+    azure, blobs,
+    bus::SharedBus,
     clock::{SharedClock, SystemClock},
     config::Config,
     documents::SharedDocuments,
@@ -20,7 +22,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Engine {
     pub app: Arc<App>,
-    pub broker: Broker,
+    /// The embedded broker; `None` when the bus is Service Bus.
+    pub broker: Option<Broker>,
 }
 
 impl Engine {
@@ -29,11 +32,13 @@ impl Engine {
     /// # Errors
     /// Another process uses the folder, it cannot be opened, or the privacy key is missing.
     pub fn open(folder: &Path, config: Config) -> anyhow::Result<Self> {
-        create(folder)?;
+        let paths = paths(folder);
+        std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
         let clock = Arc::new(SystemClock);
-        let broker = Broker::open(&paths(folder).broker, &topology(&config), clock.clone())?;
-        let (documents, blobs) = open_storage(folder, clock.clone())?;
-        let ports = Ports { clock, bus: Arc::new(broker.clone()), documents, blobs };
+        let (bus, broker) = open_bus(&paths, &config, clock.clone())?;
+        let documents = LocalDocuments::open(&paths.documents, clock.clone())?;
+        let blobs = blobs::open_folder(&paths.blobs)?;
+        let ports = Ports { clock, bus, documents: Arc::new(documents), blobs };
         Ok(Self { app: App::new(config, ports)?, broker })
     }
 
@@ -41,21 +46,6 @@ impl Engine {
     pub async fn close(self) {
         self.app.meter.flush(self.app.documents.as_ref()).await;
     }
-}
-
-/// Opens what is not the bus.
-///
-/// # Errors
-/// Another process uses the folder, or it cannot be opened.
-pub fn open_storage(folder: &Path, clock: SharedClock) -> anyhow::Result<(SharedDocuments, SharedBlobs)> {
-    create(folder)?;
-    let paths = paths(folder);
-    let documents = LocalDocuments::open(&paths.documents, clock)?;
-    Ok((Arc::new(documents), blobs::open_folder(&paths.blobs)?))
-}
-
-fn create(folder: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))
 }
 
 /// Where everything is in a data folder.
@@ -73,6 +63,17 @@ pub fn paths(folder: &Path) -> Paths {
         documents: folder.join("documents.sqlite"),
         blobs: folder.join("blobs"),
     }
+}
+
+fn open_bus(paths: &Paths, config: &Config, clock: SharedClock) -> anyhow::Result<(SharedBus, Option<Broker>)> {
+    let Some(connection) = &config.service_bus else {
+        let broker = Broker::open(&paths.broker, &topology(config), clock)?;
+        return Ok((Arc::new(broker.clone()), Some(broker)));
+    };
+    let client = azure::engine::service_bus(connection.as_ref().map_err(Clone::clone)?, clock)?;
+    // Connected by the time the first callback comes, or known to be out of reach.
+    client.create_sender(&config.bus.callbacks_topic);
+    Ok((Arc::new(client), None))
 }
 
 /// The documents of a data folder, beside the process that serves it or alone.
