@@ -208,3 +208,32 @@ async fn keep_authorized(
         sleep(wait).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+
+    use fe2o3_amqp_management::{error::StatusError, status::StatusCode};
+
+    use super::*;
+
+    fn answered(status: u16) -> ServiceBusError {
+        let code = StatusCode(NonZeroU16::new(status).unwrap());
+        let error =
+            StatusError { code, description: Some("InvalidSignature: The token has an invalid signature.".into()) };
+        refused("callbacks", ManagementError::Status(error))
+    }
+
+    #[test]
+    fn a_token_that_is_refused_says_what_to_correct() {
+        for status in [401, 403] {
+            let error = answered(status);
+            assert!(matches!(&error, ServiceBusError::Denied { .. }), "{error:?}");
+            let text = error.to_string();
+            assert!(text.contains("callbacks") && text.contains("InvalidSignature"), "{text}");
+            assert!(text.contains("Azure Service Bus Data Sender") && text.contains("shared access key"), "{text}");
+        }
+        assert!(matches!(answered(404), ServiceBusError::NotFound { .. }));
+        assert!(matches!(answered(500), ServiceBusError::Failed { .. }));
+    }
+}
