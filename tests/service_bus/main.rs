@@ -8,4 +8,7 @@ mod load;
 mod outage;
 mod publish;
 mod receive;
+mod serve;
+#[path = "../support/mod.rs"]
+mod support;
 mod world;

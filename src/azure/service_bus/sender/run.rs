@@ -129,6 +129,7 @@ impl SenderTask {
                 biased;
                 Some(verdict) = lost.recv() => return Some(verdict),
                 permit = Arc::clone(&in_flight).acquire_owned() => permit.expect("nobody closes the semaphore"),
+                error = link.sender.on_detach() => return Some(Verdict::Lost(self.detached(error))),
             };
             if self.carried.is_empty() {
                 tokio::select! {
