@@ -2,48 +2,28 @@
 //!
 //! The places: <https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide>.
 
-use std::time::Duration;
+mod decode;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use bytes::Bytes;
-use chrono::{DateTime, TimeDelta};
 use fe2o3_amqp_types::{
-    messaging::{
-        self as amqp, ApplicationProperties, Body, Data, Header, MessageAnnotations, MessageId, Priority,
-        annotations::OwnedKey,
-    },
-    primitives::{OrderedMap, SimpleValue, Symbol, Timestamp as Millis, Value},
+    messaging::{self as amqp, ApplicationProperties, Body, Data, Header, MessageAnnotations, MessageId, Priority},
+    primitives::{SimpleValue, Symbol, Timestamp as Millis, Value},
 };
 
 use crate::{
-    bus::{Message, Properties, Property},
+    bus::{Message, Property},
     clock::Timestamp,
 };
+
+pub(super) use decode::{Decoded, decode};
 
 /// Service Bus's limit for message ids.
 const MESSAGE_ID_CHARACTERS: usize = 128;
 const SCHEDULED: &str = "x-opt-scheduled-enqueue-time";
-const REASON: &str = "DeadLetterReason";
-const DESCRIPTION: &str = "DeadLetterErrorDescription";
 
 /// A message that has to be sent.
 pub(super) type Outgoing = amqp::Message<Data>;
 /// A message as it arrives.
 pub(super) type Incoming = amqp::Message<Body<Value>>;
-
-/// Everything of a message but its rights.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Decoded {
-    pub message: Message,
-    pub sequence_number: i64,
-    pub enqueued_at: Timestamp,
-    pub expires_at: Option<Timestamp>,
-    pub locked_until: Option<Timestamp>,
-    /// How often it was delivered before.
-    pub deliveries_before: u32,
-    pub dead_letter_reason: Option<String>,
-    pub dead_letter_description: Option<String>,
-}
 
 /// Turns a message into its AMQP form.
 ///
@@ -101,135 +81,15 @@ fn encode_value(value: Property) -> SimpleValue {
     }
 }
 
-/// Reads a message. What a foreign sender put in that has no place in a [`Message`] becomes text where it can.
-pub(super) fn decode(message: Incoming) -> Decoded {
-    let header = message.header.unwrap_or_default();
-    let annotations = message.message_annotations.unwrap_or_default();
-    let own = message.properties.unwrap_or_default();
-    let mut properties: Properties = message
-        .application_properties
-        .unwrap_or_default()
-        .0
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.into(), decode_value(value)?)))
-        .collect();
-    let mut taken = |name: &str| match properties.remove(name) {
-        Some(Property::Text(text)) => Some(text.into_owned()),
-        _ => None,
-    };
-    let (dead_letter_reason, dead_letter_description) = (taken(REASON), taken(DESCRIPTION));
-    let enqueued_at = moment(&annotations, "x-opt-enqueued-time").unwrap_or_default();
-    let time_to_live = match (own.absolute_expiry_time, own.creation_time) {
-        (Some(expires), Some(created)) if header.ttl == Some(u32::MAX) => {
-            u64::try_from(expires.milliseconds().saturating_sub(created.milliseconds())).ok().map(Duration::from_millis)
-        }
-        _ => header.ttl.map(|millis| Duration::from_millis(millis.into())),
-    };
-    let lifetime = time_to_live.and_then(|lifetime| TimeDelta::from_std(lifetime).ok());
-    Decoded {
-        sequence_number: match annotation(&annotations, "x-opt-sequence-number") {
-            Some(Value::Long(number)) => *number,
-            _ => 0,
-        },
-        enqueued_at,
-        expires_at: lifetime.and_then(|lifetime| enqueued_at.checked_add_signed(lifetime)),
-        locked_until: moment(&annotations, "x-opt-locked-until"),
-        deliveries_before: header.delivery_count,
-        dead_letter_reason,
-        dead_letter_description,
-        message: Message {
-            message_id: own.message_id.map(id_text).unwrap_or_default(),
-            content_type: own.content_type.map(|symbol| symbol.0.into()),
-            correlation_id: own.correlation_id.map(id_text),
-            subject: own.subject,
-            properties,
-            time_to_live,
-            scheduled_enqueue_time: moment(&annotations, SCHEDULED),
-            body: decode_body(message.body),
-        },
-    }
-}
-
-fn decode_value(value: SimpleValue) -> Option<Property> {
-    Some(match value {
-        SimpleValue::Null => return None,
-        SimpleValue::Bool(truth) => Property::Bool(truth),
-        SimpleValue::Ubyte(number) => Property::Integer(number.into()),
-        SimpleValue::Ushort(number) => Property::Integer(number.into()),
-        SimpleValue::Uint(number) => Property::Integer(number.into()),
-        SimpleValue::Byte(number) => Property::Integer(number.into()),
-        SimpleValue::Short(number) => Property::Integer(number.into()),
-        SimpleValue::Int(number) => Property::Integer(number.into()),
-        SimpleValue::Long(number) => Property::Integer(number),
-        SimpleValue::Ulong(number) => match i64::try_from(number) {
-            Ok(number) => Property::Integer(number),
-            Err(_) => Property::from(number.to_string()),
-        },
-        SimpleValue::Float(number) => Property::Float(f64::from(number.0)),
-        SimpleValue::Double(number) => Property::Float(number.0),
-        SimpleValue::String(text) => Property::from(text),
-        SimpleValue::Symbol(symbol) => Property::from(symbol.0),
-        SimpleValue::Char(character) => Property::from(character.to_string()),
-        SimpleValue::Uuid(uuid) => Property::from(uuid::Uuid::from(uuid).to_string()),
-        SimpleValue::Binary(bytes) => Property::from(BASE64_STANDARD.encode(&bytes[..])),
-        SimpleValue::Timestamp(time) => match DateTime::from_timestamp_millis(time.milliseconds()) {
-            Some(time) => Property::from(crate::clock::millis::text(time)),
-            None => Property::Integer(time.milliseconds()),
-        },
-        other => Property::from(format!("{other:?}")),
-    })
-}
-
-/// The bytes of the body; a body that is neither bytes nor text is given in its AMQP encoding.
-fn decode_body(body: Body<Value>) -> Bytes {
-    match body {
-        Body::Data(sections) => {
-            let mut sections = sections.into_inner();
-            match sections.len() {
-                1 => sections.remove(0).0.into_vec().into(),
-                _ => sections.iter().flat_map(|section| section.0.iter().copied()).collect(),
-            }
-        }
-        Body::Value(value) => match value.0 {
-            Value::Binary(bytes) => bytes.into_vec().into(),
-            Value::String(text) => text.into(),
-            Value::Null => Bytes::new(),
-            other => serde_amqp::to_vec(&other).unwrap_or_default().into(),
-        },
-        Body::Sequence(sections) => {
-            let lists = sections.into_inner().into_iter().map(|section| Value::List(section.0)).collect();
-            serde_amqp::to_vec(&Value::List(lists)).unwrap_or_default().into()
-        }
-        Body::Empty => Bytes::new(),
-    }
-}
-
-fn id_text(id: MessageId) -> String {
-    match id {
-        MessageId::String(text) => text,
-        MessageId::Ulong(number) => number.to_string(),
-        MessageId::Uuid(uuid) => uuid::Uuid::from(uuid).to_string(),
-        MessageId::Binary(bytes) => BASE64_STANDARD.encode(&bytes[..]),
-    }
-}
-
-fn annotation<'a>(annotations: &'a OrderedMap<OwnedKey, Value>, name: &str) -> Option<&'a Value> {
-    annotations.get(&OwnedKey::from(name))
-}
-
-fn moment(annotations: &OrderedMap<OwnedKey, Value>, name: &str) -> Option<Timestamp> {
-    match annotation(annotations, name)? {
-        Value::Timestamp(time) => DateTime::from_timestamp_millis(time.milliseconds()),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
     use fe2o3_amqp_types::messaging::{AmqpValue, message::__private::Deserializable};
 
     use super::*;
-    use crate::azure::service_bus::batch::bytes_of;
+    use crate::{azure::service_bus::batch::bytes_of, bus::Properties};
 
     fn message() -> Message {
         Message {
@@ -316,8 +176,8 @@ mod tests {
         annotations.insert("x-opt-locked-until".into(), millis("2026-11-20T10:01:00Z"));
         incoming.header.as_mut().unwrap().delivery_count = 2;
         let application = incoming.application_properties.as_mut().unwrap();
-        application.insert(REASON.into(), "no such vendor".into());
-        application.insert(DESCRIPTION.into(), "nobody".into());
+        application.insert("DeadLetterReason".into(), "no such vendor".into());
+        application.insert("DeadLetterErrorDescription".into(), "nobody".into());
 
         let read = decode(incoming);
 

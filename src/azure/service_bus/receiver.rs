@@ -3,35 +3,28 @@
 //! A receiver connects when it is first used, and again after its connection broke. Locks of a lost connection are
 //! lost: their messages come again.
 
+mod link;
+
 use std::{sync::Arc, time::Duration};
 
-use fe2o3_amqp::{
-    Receiver as AmqpReceiver,
-    link::{ReceiverAttachError, RecvError, delivery::DeliveryInfo, receiver::CreditMode},
-    session::SessionHandle,
-};
-use fe2o3_amqp_management::{
-    MgmtClient,
-    error::{AttachError, Error as ManagementError},
-};
+use fe2o3_amqp::link::{ReceiverAttachError, SenderAttachError, delivery::DeliveryInfo};
+use fe2o3_amqp_management::error::{AttachError, Error as ManagementError};
 use fe2o3_amqp_types::{
-    definitions::{self, ErrorCondition, Fields, ReceiverSettleMode, SenderSettleMode},
-    messaging::{Body, Modified},
+    definitions::{self, ErrorCondition, Fields},
+    messaging::Modified,
     primitives::{Symbol, Value},
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use uuid::Uuid;
 
+use self::link::{Link, connect};
 use super::{
     ServiceBusError,
-    connection::{Connection, Namespace},
+    connection::Namespace,
     management::{self, PeekMessages, RenewLock},
     message::{Decoded, decode},
 };
 use crate::{bus::Message, clock::Timestamp};
-
-/// How long after one message of a batch the next one may come.
-const BETWEEN_MESSAGES: Duration = Duration::from_millis(50);
 
 /// A part of a queue or a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,16 +90,6 @@ pub struct Receiver {
     namespace: Arc<Namespace>,
     entity: String,
     link: Option<Link>,
-}
-
-/// What a receiver stands on; in this order it is dropped.
-#[derive(Debug)]
-struct Link {
-    id: Uuid,
-    management: Option<MgmtClient>,
-    receiver: AmqpReceiver,
-    session: SessionHandle<()>,
-    connection: Connection,
 }
 
 impl Receiver {
@@ -274,7 +257,6 @@ enum Asked {
 
 impl Asked {
     fn attach(error: AttachError) -> Self {
-        use fe2o3_amqp::link::SenderAttachError;
         match error {
             AttachError::Sender(SenderAttachError::RemoteClosedWithError(error))
             | AttachError::Receiver(ReceiverAttachError::RemoteClosedWithError(error)) => Self::Attach(error),
@@ -303,81 +285,5 @@ impl Asked {
                 ServiceBusError::Failed { entity: entity_name, problem: format!("status {status} {problem}") }
             }
         }
-    }
-}
-
-async fn connect(namespace: &Arc<Namespace>, entity: &str) -> Result<Link, ServiceBusError> {
-    let limit = namespace.connect_timeout;
-    let opening = async {
-        let connection = Connection::open(namespace, entity).await?;
-        let mut session = connection.session(entity).await?;
-        let id = Uuid::new_v4();
-        let builder = AmqpReceiver::builder()
-            .name(format!("{entity}-{id}"))
-            .source(entity)
-            // Peek-lock: the broker keeps the message until the outcome is agreed upon.
-            .sender_settle_mode(SenderSettleMode::Unsettled)
-            .receiver_settle_mode(ReceiverSettleMode::Second)
-            .credit_mode(CreditMode::Manual);
-        let receiver = builder.attach(&mut session).await.map_err(|error| match error {
-            ReceiverAttachError::RemoteClosedWithError(error) => ServiceBusError::from_amqp(entity, &error),
-            other => ServiceBusError::Lost { entity: entity.to_owned(), problem: other.to_string() },
-        })?;
-        Ok(Link { id, management: None, receiver, session, connection })
-    };
-    timeout(limit, opening).await.unwrap_or_else(|_| {
-        let host = namespace.endpoint.to_string();
-        Err(ServiceBusError::Unreachable { host, problem: format!("no connection within {limit:?}") })
-    })
-}
-
-impl Link {
-    async fn receive(
-        &mut self,
-        entity: &str,
-        max: u32,
-        wait: Duration,
-    ) -> Result<Vec<ReceivedMessage>, ServiceBusError> {
-        let lost = |problem: String| ServiceBusError::Lost { entity: entity.to_owned(), problem };
-        self.receiver.set_credit(max).await.map_err(|error| lost(format!("{error:?}")))?;
-        let mut received = Vec::new();
-        let mut until = Instant::now() + wait;
-        while received.len() < max as usize {
-            match timeout_at(until, self.next()).await {
-                Ok(message) => received.push(message.map_err(|error| lost(error.to_string()))?),
-                Err(_) => break,
-            }
-            until = Instant::now() + BETWEEN_MESSAGES;
-        }
-        if received.len() < max as usize {
-            // Takes the rest of the credit back: what came later would lie here, locked, and nobody would know. The
-            // library does not tell when the broker has answered, so what is on its way gets a moment.
-            self.receiver.drain().await.map_err(|error| lost(format!("{error:?}")))?;
-            while received.len() < max as usize {
-                let Ok(message) = timeout(BETWEEN_MESSAGES, self.next()).await else { break };
-                received.push(message.map_err(|error| lost(error.to_string()))?);
-            }
-        }
-        Ok(received)
-    }
-
-    async fn next(&mut self) -> Result<ReceivedMessage, RecvError> {
-        let (delivery, message) = self.receiver.recv::<Body<Value>>().await?.into_parts();
-        // The lock token is the delivery tag, as a GUID in Microsoft's byte order.
-        let tag = <[u8; 16]>::try_from(&delivery.delivery_tag()[..]).unwrap_or_default();
-        let lock = Lock { link: self.id, token: Uuid::from_bytes_le(tag), delivery };
-        Ok(ReceivedMessage::new(decode(message), Some(lock)))
-    }
-
-    async fn close(mut self) {
-        let farewell = async {
-            if let Some(management) = self.management {
-                management.close().await.ok();
-            }
-            self.receiver.close().await.ok();
-            self.session.end().await.ok();
-        };
-        timeout(Duration::from_secs(1), farewell).await.ok();
-        self.connection.close().await;
     }
 }

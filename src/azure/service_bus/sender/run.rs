@@ -25,7 +25,7 @@ use crate::azure::service_bus::{
 };
 
 /// How many transfers may be without an answer. When they all are, messages gather and travel together.
-const IN_FLIGHT: usize = 32;
+const IN_FLIGHT: usize = 64;
 
 pub(super) struct SenderTask {
     namespace: Arc<Namespace>,
