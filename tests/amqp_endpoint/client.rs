@@ -190,7 +190,13 @@ pub fn property<'a>(received: &'a Received, name: &str) -> Option<&'a SimpleValu
 }
 
 pub fn annotation<'a>(received: &'a Received, name: &str) -> Option<&'a Value> {
-    received.message().message_annotations.as_ref()?.0.as_inner().get(&fe2o3_amqp_types::messaging::annotations::OwnedKey::from(name))
+    received
+        .message()
+        .message_annotations
+        .as_ref()?
+        .0
+        .as_inner()
+        .get(&fe2o3_amqp_types::messaging::annotations::OwnedKey::from(name))
 }
 
 pub fn bytes(received: &Received) -> Vec<u8> {

@@ -188,10 +188,8 @@ async fn messages_go_where_the_filters_say() {
 
 fn batch(messages: &[Message<Data>]) -> Sendable<fe2o3_amqp_types::messaging::Batch<Data>> {
     use fe2o3_amqp_types::messaging::message::__private::Serializable;
-    let sections: Vec<_> = messages
-        .iter()
-        .map(|message| Data(serde_amqp::to_vec(&Serializable(message)).unwrap().into()))
-        .collect();
+    let sections: Vec<_> =
+        messages.iter().map(|message| Data(serde_amqp::to_vec(&Serializable(message)).unwrap().into())).collect();
     let outer = Message::builder().data_batch(sections).build();
     Sendable::builder().message(outer).message_format(0x8001_3700).build()
 }

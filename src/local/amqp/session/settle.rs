@@ -24,8 +24,7 @@ impl Session {
             Some(verdict) => verdict,
             None if matches!(state, DeliveryState::Received(_)) => return,
             None => {
-                let error =
-                    condition::not_implemented("Messages cannot be deferred here.");
+                let error = condition::not_implemented("Messages cannot be deferred here.");
                 let refused = DeliveryState::Rejected(Rejected { error: Some(error) });
                 self.settled_range(first, last.unwrap_or(first), &refused, out);
                 return;
