@@ -18,7 +18,6 @@ use uuid::Uuid;
 use super::{
     address::Node,
     condition,
-    extent::Malformed,
     frame::encode,
     message::{self, Delivery},
     sections::{self, entry, field, integer, text},
@@ -31,10 +30,13 @@ const MOST_PEEKED: usize = 250;
 const PEEKED_BYTES: usize = 512 * 1024;
 
 /// A request, read.
+#[derive(Default)]
 struct Request {
     id: Option<MessageId>,
     operation: String,
     body: Value,
+    /// Of its sections at least one cannot be read.
+    is_damaged: bool,
 }
 
 /// What a request came to.
@@ -65,17 +67,14 @@ impl Answer {
 
 /// The encoded answer to a request about a node.
 pub(super) async fn answer(workshop: &Workshop, about: &Node, request: &Bytes) -> Bytes {
-    match read(request) {
-        Ok(request) => {
-            let answer = match about {
-                Node::Management(entity) => perform(workshop, entity, &request).await,
-                // Only this machine can reach the endpoint: whoever can, may use it.
-                _ => Answer { status: 202, description: "Accepted".into(), condition: None, body: Value::Null },
-            };
-            write(request.id, &answer, *about == Node::Cbs)
-        }
-        Err(error) => write(None, &Answer::argument(error.to_string()), *about == Node::Cbs),
-    }
+    let request = read(request);
+    let answer = match about {
+        _ if request.is_damaged => Answer::argument("the request cannot be read"),
+        Node::Management(entity) => perform(workshop, entity, &request).await,
+        // Only this machine can reach the endpoint: whoever can, may use it.
+        _ => Answer { status: 202, description: "Accepted".into(), condition: None, body: Value::Null },
+    };
+    write(request.id, &answer, *about == Node::Cbs)
 }
 
 async fn perform(workshop: &Workshop, entity: &Node, request: &Request) -> Answer {
@@ -230,27 +229,36 @@ fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
     Value::from(entries.into_iter().map(|(key, value)| (Value::from(key), value)).collect::<BTreeMap<_, _>>())
 }
 
-fn read(request: &Bytes) -> Result<Request, Malformed> {
-    let (mut id, mut operation, mut body) = (None, String::new(), Value::Null);
-    for (kind, section) in sections::split(request)? {
+/// Reads what can be read: a client can tell what an answer belongs to by the request's id only.
+fn read(request: &Bytes) -> Request {
+    let mut found = Request::default();
+    let Ok(sections) = sections::split(request) else {
+        return Request { is_damaged: true, ..found };
+    };
+    for (kind, section) in sections {
+        if !matches!(kind, sections::PROPERTIES | sections::APPLICATION_PROPERTIES | sections::VALUE) {
+            continue;
+        }
+        let Ok(value) = sections::read(&section) else {
+            found.is_damaged = true;
+            continue;
+        };
         match kind {
-            sections::PROPERTIES => {
-                id = match field(&sections::read(&section)?, 0) {
-                    Value::Ulong(number) => Some(MessageId::Ulong(*number)),
-                    Value::Uuid(uuid) => Some(MessageId::Uuid(AmqpUuid::from(*uuid.as_inner()))),
-                    Value::Binary(bytes) => Some(MessageId::Binary(bytes.clone())),
-                    value => text(value).map(|text| MessageId::String(text.to_owned())),
-                };
-            }
-            sections::APPLICATION_PROPERTIES => {
-                let properties = sections::read(&section)?;
-                operation = entry(&properties, "operation").and_then(text).unwrap_or_default().to_owned();
-            }
-            sections::VALUE => body = sections::read(&section)?,
-            _ => {}
+            sections::PROPERTIES => found.id = id(field(&value, 0)),
+            sections::VALUE => found.body = value,
+            _ => found.operation = entry(&value, "operation").and_then(text).unwrap_or_default().to_owned(),
         }
     }
-    Ok(Request { id, operation, body })
+    found
+}
+
+fn id(value: &Value) -> Option<MessageId> {
+    match value {
+        Value::Ulong(number) => Some(MessageId::Ulong(*number)),
+        Value::Uuid(uuid) => Some(MessageId::Uuid(AmqpUuid::from(*uuid.as_inner()))),
+        Value::Binary(bytes) => Some(MessageId::Binary(bytes.clone())),
+        value => text(value).map(|text| MessageId::String(text.to_owned())),
+    }
 }
 
 fn write(id: Option<MessageId>, answer: &Answer, for_cbs: bool) -> Bytes {

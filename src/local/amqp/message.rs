@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use chrono::DateTime;
-use fe2o3_amqp_types::messaging::{ApplicationProperties, Header, MessageAnnotations, Properties};
+use fe2o3_amqp_types::messaging::{ApplicationProperties, MessageAnnotations, Properties};
 use serde_amqp::{
     Value,
     primitives::{OrderedMap, Symbol, Timestamp as AmqpTimestamp},
@@ -159,12 +159,15 @@ pub(super) fn encode(received: &Received, source: &Entity, delivery: Delivery) -
         Delivery::Received => received.delivery_count.saturating_sub(1),
         Delivery::Peeked(_) => received.delivery_count,
     };
-    let header = Header {
-        durable: true,
-        ttl: message.time_to_live.map(|lifetime| u32::try_from(lifetime.as_millis()).unwrap_or(u32::MAX)),
-        delivery_count: deliveries,
-        ..Header::default()
-    };
+    let lifetime = message.time_to_live.map(|lifetime| u32::try_from(lifetime.as_millis()).unwrap_or(u32::MAX));
+    // Spelled out: Python's client takes a count of zero that is left out for none.
+    let header = Value::List(vec![
+        Value::Bool(true),
+        Value::Ubyte(4),
+        lifetime.map_or(Value::Null, Value::Uint),
+        Value::Bool(false),
+        Value::Uint(deliveries),
+    ]);
     let properties = Properties {
         message_id: Some(message.message_id.clone().into()),
         subject: message.subject.clone(),
@@ -174,7 +177,8 @@ pub(super) fn encode(received: &Received, source: &Entity, delivery: Delivery) -
         creation_time: received.expires_at.map(|_| amqp_time(received.enqueued_at)),
         ..Properties::default()
     };
-    let mut out = BytesMut::from(&encode_section(&header)[..]);
+    let mut out = BytesMut::from(&[0x00, 0x53, sections::HEADER as u8][..]);
+    out.extend_from_slice(&encode_section(&header));
     out.extend_from_slice(&encode_section(&annotations(received, source, delivery)));
     out.extend_from_slice(&encode_section(&properties));
     out.extend_from_slice(&encode_section(&application(received)));
