@@ -5,3 +5,4 @@ mod connection_string;
 pub mod cosmos;
 pub mod engine;
 mod identity;
+pub mod service_bus;

@@ -43,6 +43,8 @@ pub struct Config {
     pub public_url: String,
     pub ingest: Ingest,
     pub bus: Bus,
+    /// Where the bus is, when its kind is [`BusKind::ServiceBus`].
+    pub service_bus: Option<Result<Connection, MissingConnection>>,
     pub documents: Documents,
     pub blobs: Blobs,
     pub dependencies: Dependencies,
@@ -85,10 +87,23 @@ pub struct Ingest {
     pub spool_timeout: Duration,
 }
 
+/// Which broker carries the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BusKind {
+    /// The embedded one.
+    Embedded,
+    /// Azure Service Bus, or an emulator of it.
+    ServiceBus,
+}
+
 /// Topics and subscriptions.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bus {
+    pub kind: BusKind,
+    /// The name of the environment variables that say where Service Bus is.
+    pub connection: String,
     pub callbacks_topic: String,
     pub deliveries_topic: String,
     #[serde(with = "humantime_serde")]
@@ -210,8 +225,8 @@ impl Config {
         Self::parse(path, &text, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    /// Reads a configuration from text. `SLUICE_PROFILE`, `SLUICE_PUBLIC_URL`, `SLUICE_DOCUMENTS`, `SLUICE_BLOBS` and
-    /// their like override the file.
+    /// Reads a configuration from text. `SLUICE_PROFILE`, `SLUICE_PUBLIC_URL`, `SLUICE_BUS`, `SLUICE_DOCUMENTS`,
+    /// `SLUICE_BLOBS` and their like override the file.
     ///
     /// # Errors
     /// The text is malformed or contradicts itself.
@@ -243,6 +258,20 @@ impl Config {
             None => check_public_url(file.public_url.get_ref())
                 .map_err(|problem| at.value(file.public_url.span(), "public_url", problem))?,
         };
+        let mut bus = file.bus.into_inner();
+        match environment("SLUICE_BUS").as_deref() {
+            None => {}
+            Some("embedded") => bus.kind = BusKind::Embedded,
+            Some("service-bus") => bus.kind = BusKind::ServiceBus,
+            Some(other) => {
+                return Err(ConfigError::Variable {
+                    name: "SLUICE_BUS",
+                    problem: format!("`{other}` is not a bus: use embedded or service-bus"),
+                });
+            }
+        }
+        let service_bus = (bus.kind == BusKind::ServiceBus)
+            .then(|| connection::resolve("bus.connection", &bus.connection, "__fullyQualifiedNamespace", environment));
         let privacy_key = secrets.resolve("privacy.key", &file.privacy.key)?;
         let mut vendors = BTreeMap::new();
         for (name, table) in file.vendors {
@@ -253,7 +282,8 @@ impl Config {
             profile,
             public_url,
             ingest: file.ingest.into_inner(),
-            bus: file.bus.into_inner(),
+            bus,
+            service_bus,
             documents: file.documents.resolve(&at, environment)?,
             blobs: file.blobs.resolve(&at, environment)?,
             dependencies: file.dependencies.into_inner(),
@@ -272,8 +302,19 @@ impl Config {
         self.privacy_key.as_ref().err().cloned().into_iter().chain(vendors).collect()
     }
 
+    /// The sections whose data is in the data folder of this machine, as they are named in the file.
+    pub fn embedded(&self) -> Vec<&'static str> {
+        let kept_here = [
+            ("[bus]", self.service_bus.is_none()),
+            ("[documents]", matches!(self.documents, Documents::Embedded)),
+            ("[blobs]", matches!(self.blobs, Blobs::Embedded)),
+        ];
+        kept_here.into_iter().filter(|(_, here)| *here).map(|(section, _)| section).collect()
+    }
+
     /// Every connection that the file names and the environment does not have.
     pub fn missing_connections(&self) -> Vec<MissingConnection> {
+        let bus = self.service_bus.as_ref().and_then(|connection| connection.as_ref().err());
         let documents = match &self.documents {
             Documents::Embedded => None,
             Documents::Cosmos(cosmos) => cosmos.connection.as_ref().err(),
@@ -282,7 +323,7 @@ impl Config {
             Blobs::Embedded => None,
             Blobs::Azure(blobs) => blobs.connection.as_ref().err(),
         };
-        documents.into_iter().chain(blobs).cloned().collect()
+        bus.into_iter().chain(documents).chain(blobs).cloned().collect()
     }
 }
 

@@ -1,4 +1,5 @@
 //! One machine: the embedded twin of the Azure services.
+pub mod amqp;
 pub mod broker;
 pub mod documents;
 pub mod engine;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sluice::config::{Blobs, Config, Connection, Documents, Profile, Secret};
+use sluice::config::{Blobs, BusKind, Config, Connection, Documents, Profile, Secret};
 
 fn shipped() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/sluice.toml")).unwrap()
@@ -294,4 +294,29 @@ fn a_blank_secret_is_a_missing_one() {
     let config = parse(&shipped(), &[("SLUICE_PRIVACY_KEY", " \n")]).unwrap();
     assert_eq!(config.missing_secrets().len(), 1);
     assert!(config.missing_secrets()[0].to_string().ends_with("SLUICE_PRIVACY_KEY is blank"));
+}
+
+#[test]
+fn service_bus_is_reached_as_the_functions_host_reaches_it() {
+    let read = |environment: &[(&str, &str)]| {
+        let environment = [&[("SLUICE_BUS", "service-bus")], environment].concat();
+        parse(&shipped(), &environment)
+    };
+    let text = "Endpoint=sb://h;SharedAccessKeyName=n;SharedAccessKey=5f2e-the-real-key";
+    let namespace = ("ServiceBusConnection__fullyQualifiedNamespace", "contoso.servicebus.windows.net");
+
+    let config = read(&[("ServiceBusConnection", text)]).unwrap();
+    assert_eq!(config.bus.kind, BusKind::ServiceBus);
+    assert!(matches!(config.service_bus, Some(Ok(Connection::Key(_)))));
+    assert!(!format!("{config:?}").contains("5f2e"));
+    let config = read(&[namespace, ("IDENTITY_CLIENT_ID", "11111111")]).unwrap();
+    let identity = Connection::Identity { address: namespace.1.to_owned(), client_id: Some("11111111".to_owned()) };
+    assert_eq!(config.service_bus, Some(Ok(identity)));
+
+    let missing = read(&[]).unwrap().missing_connections()[0].to_string();
+    assert!(missing.starts_with("bus.connection") && missing.contains(namespace.0), "{missing}");
+    let unknown = parse(&shipped(), &[("SLUICE_BUS", "rabbit")]).unwrap_err();
+    assert!(unknown.contains("SLUICE_BUS") && unknown.contains("`rabbit` is not a bus"), "{unknown}");
+    assert!(error_of("kind = \"embedded\"", "kind = \"rabbit\"").contains("unknown variant `rabbit`"));
+    assert_eq!(parse(&shipped(), &[("ServiceBusConnection", text)]).unwrap().service_bus, None);
 }

@@ -1,11 +1,13 @@
 //! `sluice check`: everything that can be wrong before the first callback.
 
-use std::{collections::BTreeSet, fmt::Write, process::ExitCode};
+use std::{collections::BTreeSet, fmt::Write, process::ExitCode, sync::Arc};
 
 use clap::Args;
 
 use super::{Places, run::settings};
 use crate::{
+    azure,
+    clock::SystemClock,
     config::{Config, Profile},
     functions::FUNCTIONS,
     local::host::FunctionApp,
@@ -33,6 +35,9 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     if let Some(config) = &config {
         problems.extend(config.missing_secrets().into_iter().map(|missing| missing.to_string()));
         problems.extend(config.missing_connections().into_iter().map(|missing| missing.to_string()));
+        if let Some(Ok(connection)) = &config.service_bus {
+            problems.extend(azure::engine::service_bus(connection, Arc::new(SystemClock)).err().map(|e| e.to_string()));
+        }
         problems.extend(unusable_keys(config));
         if config.profile == Profile::Demo {
             notes.push(format!("{}: the demo profile's secrets are public", path.display()));

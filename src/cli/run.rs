@@ -1,12 +1,17 @@
 //! `sluice`: the one-machine system.
 
-use std::{net::Ipv4Addr, process::ExitCode, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::oneshot,
 };
 
 use super::Places;
@@ -14,6 +19,7 @@ use crate::{
     config::{Config, Profile},
     functions,
     local::{
+        amqp::{Endpoint, connection_string},
         engine::Engine,
         host::{FunctionApp, HostOptions, OneMachineHost},
     },
@@ -27,6 +33,18 @@ pub(super) struct RunArgs {
     /// Port on 127.0.0.1
     #[arg(long, default_value_t = 7071, env = "SLUICE_PORT")]
     port: u16,
+    /// Listen here for clients of Service Bus too, for development and tests; for example 127.0.0.1:5672
+    #[arg(long, value_name = "ADDRESS", env = "SLUICE_AMQP", value_parser = loopback)]
+    amqp: Option<SocketAddr>,
+}
+
+/// Whoever reaches the endpoint may use it, so only this machine may reach it.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "an address is like 127.0.0.1:5672".to_owned())?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err("it asks for no credentials, so it must be an address of this machine only".to_owned()),
+    }
 }
 
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
@@ -49,17 +67,37 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let engine = Engine::open(&places.data, config)?;
+    let broker = engine.broker.clone().context(
+        "bus.kind is service-bus, and the one-machine system brings its own broker: start `sluice serve` behind the \
+         Functions host, or set SLUICE_BUS=embedded",
+    )?;
     // Last: whoever gets a connection finds everything in place.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.with_context(|| {
         format!("127.0.0.1:{} is in use: stop what listens there, or choose another with --port", args.port)
     })?;
+    let endpoint = match args.amqp {
+        Some(address) => {
+            let endpoint = Endpoint::bind(address, broker.clone(), engine.app.clock.clone()).await;
+            Some(endpoint.with_context(|| format!("{address} cannot be bound: choose another with --amqp"))?)
+        }
+        None => None,
+    };
     banner(&engine.app.config, &app, &listener, places)?;
+    if let Some(address) = args.amqp {
+        println!("Clients of Service Bus, for development and tests:\n\n  {}\n", connection_string(address));
+    }
     let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
     let options = HostOptions::from(&engine.app.config);
     let handler = functions::handler(engine.app.clone());
-    let broker = Arc::new(engine.broker.clone());
-    let host = OneMachineHost::new(app, handler, broker, listener, &options, &engine.app.clock)?;
+    let host = OneMachineHost::new(app, handler, Arc::new(broker), listener, &options, &engine.app.clock)?;
+    let (stop_endpoint, stopped) = oneshot::channel::<()>();
+    // The other half is dropped when the host has drained: clients may use the broker until then.
+    let endpoint = endpoint.map(|endpoint| tokio::spawn(endpoint.run(async move { drop(stopped.await) })));
     host.run(interrupted).await;
+    drop(stop_endpoint);
+    if let Some(endpoint) = endpoint {
+        endpoint.await.context("the Service Bus endpoint failed")?;
+    }
     meter.abort();
     engine.close().await;
     tracing::info!("stopped");

@@ -36,11 +36,13 @@ impl TryFrom<RunArgs> for ServeArgs {
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::start_logging();
     let interrupted = super::run::interrupted()?;
-    if std::env::var_os("WEBSITE_INSTANCE_ID").is_some() {
-        // A Function App's disk is not kept: what the embedded engine acknowledged there would be lost.
-        bail!("this version stores callbacks on the local disk only and must not run in Azure");
-    }
     let config = args.places.load_config()?;
+    let embedded = config.embedded();
+    if std::env::var_os("WEBSITE_INSTANCE_ID").is_some() && !embedded.is_empty() {
+        // What was acknowledged there would be lost.
+        let sections = embedded.join(" and ");
+        bail!("a Function App's disk is not kept, and {sections} would be on it: set `kind` to what is in Azure");
+    }
     for missing in config.missing_secrets() {
         tracing::error!(%missing, "a secret is missing: its vendor is answered 503");
     }

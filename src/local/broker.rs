@@ -30,7 +30,7 @@ use tokio::time::{Instant, sleep_until};
 
 use self::{
     publish::Publication,
-    routes::{Queue, Routes},
+    routes::{Queue, Routes, TopicRoute},
     schema::{NO_ENTITY, PROFILE},
     seen::Seen,
     settle::Verdict,
@@ -42,6 +42,7 @@ use crate::{
 };
 
 pub use super::sqlite::OpenError;
+pub(crate) use publish::MESSAGE_BYTES;
 pub use types::{BrokerError, Depth, Entity, Lock, Received, Settlement};
 
 /// The longest a waiting receiver sleeps before it looks again. Publications and due times wake it earlier; this
@@ -191,6 +192,11 @@ impl Broker {
         self.settle(locks, Verdict::Abandon).await
     }
 
+    /// Makes messages available again at once, as if they had not been delivered.
+    pub async fn release(&self, locks: &[Lock]) -> Result<Vec<Settlement>, BrokerError> {
+        self.settle(locks, Verdict::Release).await
+    }
+
     /// Moves messages to the dead-letter sub-queue.
     pub async fn dead_letter(
         &self,
@@ -231,6 +237,46 @@ impl Broker {
         Ok(self.readers.run(move |connection| browse::depths(connection, now)).await?)
     }
 
+    /// Whether the topology has the topic.
+    pub fn has_topic(&self, name: &str) -> bool {
+        self.routes.topic(name).is_some()
+    }
+
+    /// Whether messages can be received from the entity.
+    pub fn has_entity(&self, entity: &Entity) -> bool {
+        self.routes.queue(entity).is_some()
+    }
+
+    /// Publishes messages together: all of them or none. Returns for each the sequence number of its first copy, by
+    /// which [`Broker::cancel_scheduled`] knows it; that of a message nobody subscribes to, or of a duplicate, leads
+    /// nowhere.
+    pub async fn publish_all(&self, topic: &str, messages: Vec<Message>) -> Result<Vec<i64>, PublishError> {
+        let topic = self.topic(topic)?;
+        let publications =
+            messages.into_iter().map(|message| Publication::new(topic, message)).collect::<Result<Vec<_>, _>>()?;
+        let store = move |connection: &Connection, state: &mut BrokerState| {
+            let stored = publications.into_iter().map(|publication| match publication.store(connection, state)? {
+                Some(sequence) => Ok(sequence),
+                None => state.sequence.take(connection),
+            });
+            stored.collect()
+        };
+        self.writer.run(store).await.map_err(|error| PublishError::Unavailable(error.to_string()))
+    }
+
+    /// Takes back a message that was scheduled and is not due yet, in all subscriptions; `false` where there is none.
+    pub async fn cancel_scheduled(&self, topic: &str, sequence: i64) -> Result<bool, PublishError> {
+        let topic = Arc::clone(self.topic(topic)?);
+        let cancel = move |connection: &Connection, state: &mut BrokerState| {
+            publish::cancel(connection, &topic, sequence, state.now())
+        };
+        self.writer.run(cancel).await.map_err(|error| PublishError::Unavailable(error.to_string()))
+    }
+
+    fn topic(&self, name: &str) -> Result<&Arc<TopicRoute>, PublishError> {
+        self.routes.topic(name).ok_or_else(|| PublishError::Refused(format!("there is no topic {name}")))
+    }
+
     fn queue(&self, entity: &Entity) -> Result<&Arc<Queue>, BrokerError> {
         self.routes.queue(entity).ok_or_else(|| BrokerError::UnknownEntity(entity.clone()))
     }
@@ -239,12 +285,11 @@ impl Broker {
 #[async_trait]
 impl Bus for Broker {
     async fn publish(&self, topic: &str, message: Message) -> Result<(), PublishError> {
-        let topic =
-            self.routes.topic(topic).ok_or_else(|| PublishError::Refused(format!("there is no topic {topic}")))?;
-        let publication = Publication::new(topic, message)?;
+        let publication = Publication::new(self.topic(topic)?, message)?;
         self.writer
             .run(move |connection, state| publication.store(connection, state))
             .await
+            .map(|_| ())
             .map_err(|error| PublishError::Unavailable(error.to_string()))
     }
 }

@@ -12,6 +12,7 @@ use super::{broker::Broker, documents::LocalDocuments};
 use crate::{
     app::{App, Ports, topology},
     azure, blobs,
+    bus::SharedBus,
     clock::{SharedClock, SystemClock},
     config::{self, Config},
     documents::SharedDocuments,
@@ -22,7 +23,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Engine {
     pub app: Arc<App>,
-    pub broker: Broker,
+    /// The embedded broker; `None` when the bus is Service Bus.
+    pub broker: Option<Broker>,
 }
 
 impl Engine {
@@ -32,16 +34,19 @@ impl Engine {
     /// Another process uses the folder, it cannot be opened, or the privacy key is missing.
     pub fn open(folder: &Path, config: Config) -> anyhow::Result<Self> {
         let paths = paths(folder);
-        std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
+        // A deployed app has nothing here, and its disk may be read-only.
+        if !config.embedded().is_empty() {
+            std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
+        }
         let clock = Arc::new(SystemClock);
-        let broker = Broker::open(&paths.broker, &topology(&config), clock.clone())?;
+        let (bus, broker) = open_bus(&paths, &config, clock.clone())?;
         let documents = open_documents(&paths, &config, clock.clone())?;
         let blobs = match &config.blobs {
             config::Blobs::Embedded => blobs::open_folder(&paths.blobs)?,
             config::Blobs::Azure(container) => azure::engine::blobs(&config, container)?,
         };
         let outbound = Arc::new(HttpsClient::new()?);
-        let ports = Ports { clock, bus: Arc::new(broker.clone()), documents, blobs, outbound };
+        let ports = Ports { clock, bus, documents, blobs, outbound };
         Ok(Self { app: App::new(config, ports)?, broker })
     }
 
@@ -66,6 +71,17 @@ pub fn paths(folder: &Path) -> Paths {
         documents: folder.join("documents.sqlite"),
         blobs: folder.join("blobs"),
     }
+}
+
+fn open_bus(paths: &Paths, config: &Config, clock: SharedClock) -> anyhow::Result<(SharedBus, Option<Broker>)> {
+    let Some(connection) = &config.service_bus else {
+        let broker = Broker::open(&paths.broker, &topology(config), clock)?;
+        return Ok((Arc::new(broker.clone()), Some(broker)));
+    };
+    let client = azure::engine::service_bus(connection.as_ref().map_err(Clone::clone)?, clock)?;
+    // Connected by the time the first callback comes, or known to be out of reach.
+    client.create_sender(&config.bus.callbacks_topic);
+    Ok((Arc::new(client), None))
 }
 
 fn open_documents(paths: &Paths, config: &Config, clock: SharedClock) -> anyhow::Result<SharedDocuments> {

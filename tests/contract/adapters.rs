@@ -6,11 +6,18 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sluice::{
+    azure::service_bus::{ConnectionString, ServiceBusClient, ServiceBusClientOptions},
     bus::{Message, SharedBus},
+    clock::SystemClock,
     documents::SharedDocuments,
-    local::{broker::Entity, documents::LocalDocuments},
+    local::{
+        amqp::{Endpoint, connection_string},
+        broker::Entity,
+        documents::LocalDocuments,
+    },
 };
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use crate::{clock::ManualClock, cosmos_emulator::Emulator, test_broker::TestBroker};
 
@@ -113,6 +120,46 @@ impl Exchange for TestBroker {
     }
 }
 
+/// Service Bus's adapter, on the AMQP endpoint of an embedded broker.
+pub struct AmqpExchange {
+    client: Arc<ServiceBusClient>,
+    test: TestBroker,
+    endpoint: JoinHandle<()>,
+}
+
+impl AmqpExchange {
+    pub async fn open() -> Self {
+        let test = TestBroker::open();
+        let address = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+        let endpoint = Endpoint::bind(address, test.broker.clone(), test.clock.clone()).await.unwrap();
+        let connection = ConnectionString::parse(&connection_string(endpoint.local_addr().unwrap())).unwrap();
+        let options = ServiceBusClientOptions::default();
+        let client = ServiceBusClient::from_connection_string(connection, Arc::new(SystemClock), options);
+        Self { client: Arc::new(client), test, endpoint: tokio::spawn(endpoint.run(std::future::pending())) }
+    }
+}
+
+impl Drop for AmqpExchange {
+    fn drop(&mut self) {
+        self.endpoint.abort();
+    }
+}
+
+#[async_trait]
+impl Exchange for AmqpExchange {
+    fn bus(&self) -> SharedBus {
+        self.client.clone()
+    }
+
+    async fn drain(&self, topic: &str, subscription: &str) -> Vec<Message> {
+        self.test.drain(topic, subscription).await
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.test.pass(time).await;
+    }
+}
+
 macro_rules! on_every_store {
     ($(#[cosmos_emulator: $ignored:meta])? $($case:ident),* $(,)?) => {
         $crate::adapters::on_store!(embedded, $crate::adapters::EmbeddedStore::open(), [] $($case),*);
@@ -152,6 +199,15 @@ macro_rules! on_every_exchange {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
                     super::$case(&$crate::test_broker::TestBroker::open()).await;
+                }
+            )*
+        }
+
+        mod service_bus {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$case(&$crate::adapters::AmqpExchange::open().await).await;
                 }
             )*
         }

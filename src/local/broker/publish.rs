@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     BrokerState,
     routes::{Queue, TopicRoute, micros},
     schema::READY,
     seen::Digest,
+    settle,
 };
 use crate::bus::{Message, Property, PublishError};
 
@@ -17,7 +18,7 @@ use crate::bus::{Message, Property, PublishError};
 const MESSAGE_ID_CHARACTERS: usize = 128;
 /// Service Bus's limit (Standard tier) for a message with its properties. Refused here too, or the first message over
 /// it would meet the limit in production.
-const MESSAGE_BYTES: usize = 256 * 1024;
+pub(crate) const MESSAGE_BYTES: usize = 256 * 1024;
 
 /// A checked message on its way into the tables.
 pub(super) struct Publication {
@@ -75,17 +76,20 @@ impl Publication {
         })
     }
 
-    /// Stores a copy for each matching subscription, unless the topic has seen the id.
-    pub fn store(self, connection: &Connection, state: &mut BrokerState) -> rusqlite::Result<()> {
+    /// Stores a copy for each matching subscription, unless the topic has seen the id. Returns the first copy's sequence
+    /// number; those of the other copies follow it.
+    pub fn store(self, connection: &Connection, state: &mut BrokerState) -> rusqlite::Result<Option<i64>> {
         let now = state.now();
         if !state.seen.accept(self.topic.id, self.digest, now) {
-            return Ok(());
+            return Ok(None);
         }
+        let mut first = None;
         let due = self.scheduled.filter(|time| *time > now);
         let enqueued_at = due.unwrap_or(now);
         let expires_at = self.time_to_live.map(|lifetime| enqueued_at.saturating_add(lifetime));
         for queue in &self.queues {
             let sequence = state.sequence.take(connection)?;
+            first = first.or(Some(sequence));
             connection
                 .prepare_cached(
                     "INSERT INTO message (sequence, message_id, enqueued_at, expires_at, content_type, correlation_id,
@@ -109,6 +113,28 @@ impl Publication {
                 .execute(params![queue.id, due.unwrap_or(READY), sequence])?;
             state.touch(queue);
         }
-        Ok(())
+        Ok(first)
     }
+}
+
+/// Takes the copies of a scheduled message back, `sequence` being the first one's number; `false` once they are due.
+pub(super) fn cancel(connection: &Connection, topic: &TopicRoute, sequence: i64, now: i64) -> rusqlite::Result<bool> {
+    let scheduled: Option<(String, i64)> = connection
+        .prepare_cached("SELECT message_id, scheduled FROM message WHERE sequence = ?1 AND scheduled > ?2")?
+        .query_row(params![sequence, now], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((message_id, due)) = scheduled else {
+        return Ok(false);
+    };
+    // The order in which `store` wrote the copies; a queue whose filter did not match has none.
+    let mut next = sequence;
+    for queue in topic.queues() {
+        let is_copy: bool = connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM message WHERE sequence = ?1 AND message_id = ?2)")?
+            .query_row(params![next, message_id], |row| row.get(0))?;
+        if is_copy && settle::remove(connection, queue, (due, next, 0))? {
+            next += 1;
+        }
+    }
+    Ok(next > sequence)
 }

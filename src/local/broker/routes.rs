@@ -48,6 +48,11 @@ pub(super) struct TopicRoute {
 }
 
 impl TopicRoute {
+    /// The subscriptions' queues, in the topology's order.
+    pub fn queues(&self) -> impl Iterator<Item = &Queue> {
+        self.subscriptions.iter().map(|(_, queue)| &**queue)
+    }
+
     /// The queues whose filter the properties match.
     pub fn matching(&self, properties: &Properties) -> Vec<Arc<Queue>> {
         self.subscriptions

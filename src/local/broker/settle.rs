@@ -21,6 +21,7 @@ pub(super) type Place = (i64, i64, u32);
 pub(super) enum Verdict {
     Complete,
     Abandon,
+    Release,
     DeadLetter { reason: String, description: String },
     Renew,
 }
@@ -54,6 +55,13 @@ fn apply(connection: &Connection, state: &mut BrokerState, lock: &Lock, verdict:
         }
         Verdict::Abandon => {
             let done = relocate(connection, &queue, place, READY, lock.deliveries)?;
+            if done {
+                state.touch(&queue);
+            }
+            Ok(done)
+        }
+        Verdict::Release => {
+            let done = release(connection, &queue, place)?;
             if done {
                 state.touch(&queue);
             }

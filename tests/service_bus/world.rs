@@ -1,0 +1,223 @@
+//! Brokers to talk to: in this process, in one of their own that can be stopped and killed, and far away.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener as StdListener},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use sluice::{
+    azure::service_bus::{
+        ConnectionString, ReceivedMessage, Receiver, ServiceBusClient, ServiceBusClientOptions, SubQueue,
+    },
+    bus::{Message, Properties, Subscription, Topic, Topology},
+    clock::SystemClock,
+    local::{
+        amqp::{Endpoint, connection_string},
+        broker::Broker,
+    },
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, sleep_until},
+};
+
+pub const TOPIC: &str = "deliveries";
+pub const SUBSCRIPTION: &str = "deliver";
+
+/// Short, so that tests of silence are.
+pub const OPTIONS: ServiceBusClientOptions =
+    ServiceBusClientOptions { connect_timeout: Duration::from_secs(1), send_timeout: Duration::from_secs(1) };
+
+pub fn client_with(address: SocketAddr, options: ServiceBusClientOptions) -> Arc<ServiceBusClient> {
+    let connection = ConnectionString::parse(&connection_string(address)).unwrap();
+    Arc::new(ServiceBusClient::from_connection_string(connection, Arc::new(SystemClock), options))
+}
+
+/// A message that `deliver` gets.
+pub fn message(id: &str) -> Message {
+    Message {
+        message_id: id.to_owned(),
+        content_type: None,
+        correlation_id: None,
+        subject: None,
+        properties: Properties::new(),
+        time_to_live: None,
+        scheduled_enqueue_time: None,
+        body: Bytes::copy_from_slice(id.as_bytes()),
+    }
+}
+
+pub fn receiver(client: &ServiceBusClient) -> Receiver {
+    client.create_receiver_for_subscription(TOPIC, SUBSCRIPTION, SubQueue::None)
+}
+
+pub fn dead_letters(client: &ServiceBusClient) -> Receiver {
+    client.create_receiver_for_subscription(TOPIC, SUBSCRIPTION, SubQueue::DeadLetter)
+}
+
+pub async fn receive(receiver: &mut Receiver, max: u32) -> Vec<ReceivedMessage> {
+    receiver.receive_messages(max, Duration::from_millis(300)).await.unwrap()
+}
+
+pub fn ids(received: &[ReceivedMessage]) -> Vec<&str> {
+    received.iter().map(|received| received.message.message_id.as_str()).collect()
+}
+
+/// Takes everything out of the subscription.
+pub async fn drain_ids(client: &ServiceBusClient) -> Vec<String> {
+    let mut receiver = receiver(client);
+    let mut drained = Vec::new();
+    loop {
+        let received = receive(&mut receiver, 500).await;
+        if received.is_empty() {
+            receiver.close().await;
+            return drained;
+        }
+        for received in received {
+            receiver.complete_message(&received).await.unwrap();
+            drained.push(received.message.message_id);
+        }
+    }
+}
+
+/// A broker with an endpoint in this process.
+pub struct World {
+    pub client: Arc<ServiceBusClient>,
+    pub address: SocketAddr,
+    endpoint: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.endpoint.abort();
+    }
+}
+
+impl World {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let topology = Topology {
+            topics: vec![Topic {
+                name: TOPIC.into(),
+                duplicate_detection_window: Duration::from_secs(600),
+                default_time_to_live: Duration::from_secs(86_400),
+                subscriptions: vec![Subscription {
+                    name: SUBSCRIPTION.into(),
+                    filter: [].into(),
+                    lock_duration: Duration::from_secs(5),
+                    max_delivery_count: 10,
+                    dead_letter_on_expiration: true,
+                }],
+            }],
+        };
+        let clock = Arc::new(SystemClock);
+        let broker = Broker::open(&folder.path().join("broker.sqlite"), &topology, clock.clone()).unwrap();
+        let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), broker, clock).await.unwrap();
+        let address = endpoint.local_addr().unwrap();
+        let endpoint = tokio::spawn(endpoint.run(std::future::pending()));
+        Self { client: client_with(address, OPTIONS), address, endpoint, _folder: folder }
+    }
+
+    pub async fn publish(&self, ids: &[&str]) {
+        for id in ids {
+            self.client.create_sender(TOPIC).send_message(message(id)).await.unwrap();
+        }
+    }
+}
+
+/// A broker in a process of its own.
+pub struct BrokerProcess {
+    process: Child,
+    pub address: SocketAddr,
+}
+
+impl Drop for BrokerProcess {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+impl BrokerProcess {
+    pub async fn start(data: &Path) -> Self {
+        let port = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        Self::start_at(data, port).await
+    }
+
+    pub async fn start_at(data: &Path, address: SocketAddr) -> Self {
+        let process = Command::new(env!("CARGO_BIN_EXE_sluice"))
+            .args(["--port", "0", "--root", env!("CARGO_MANIFEST_DIR")])
+            .args(["--amqp", &address.to_string()])
+            .arg("--data")
+            .arg(data)
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let started = Instant::now();
+        while TcpStream::connect(address).await.is_err() {
+            assert!(started.elapsed() < Duration::from_secs(20), "the broker does not listen");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Self { process, address }
+    }
+
+    /// Stops it where it is, or lets it run on.
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    pub fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+/// Puts a distance between a client and a broker; returns where the client connects.
+pub async fn at_a_distance(broker: SocketAddr, one_way: Duration) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let far = TcpStream::connect(broker).await.unwrap();
+            near.set_nodelay(true).unwrap();
+            far.set_nodelay(true).unwrap();
+            let (near_in, near_out) = near.into_split();
+            let (far_in, far_out) = far.into_split();
+            carry(near_in, far_out, one_way);
+            carry(far_in, near_out, one_way);
+        }
+    });
+    address
+}
+
+/// Every byte arrives, in order, this much later; how many are under way makes no difference.
+fn carry(mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp::OwnedWriteHalf, delay: Duration) {
+    let (sender, mut under_way) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    tokio::spawn(async move {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut buffer).await {
+            if sender.send((Instant::now() + delay, buffer[..count].to_vec())).is_err() {
+                return;
+            }
+        }
+    });
+    tokio::spawn(async move {
+        while let Some((due, bytes)) = under_way.recv().await {
+            sleep_until(due).await;
+            if to.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    });
+}
