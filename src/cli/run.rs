@@ -83,8 +83,9 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         None => None,
     };
     banner(&engine.app.config, &app, &listener, places)?;
-    if let Some(address) = args.amqp {
-        println!("Clients of Service Bus, for development and tests:\n\n  {}\n", connection_string(address));
+    if let Some(endpoint) = &endpoint {
+        let connection_string = connection_string(endpoint.local_addr()?);
+        println!("Clients of Service Bus, for development and tests:\n\n  {connection_string}\n");
     }
     let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
     let options = HostOptions::from(&engine.app.config);

@@ -14,6 +14,8 @@ mod connection;
 mod driver;
 mod extent;
 mod frame;
+#[cfg(test)]
+mod hostile;
 mod jobs;
 mod locks;
 mod management;

@@ -6,6 +6,7 @@ mod client;
 #[path = "../contract/clock.rs"]
 mod clock;
 mod management;
+mod program;
 mod python;
 mod receive;
 mod refusals;

@@ -52,6 +52,11 @@ pub(super) async fn connect(namespace: &Arc<Namespace>, entity: &str) -> Result<
             .credit_mode(CreditMode::Manual);
         let receiver = builder.attach(&mut session).await.map_err(|error| match error {
             ReceiverAttachError::RemoteClosedWithError(error) => ServiceBusError::from_amqp(entity, &error),
+            // The library misses the reason when the broker's two frames come far apart; the next attempt learns it.
+            ReceiverAttachError::IncomingSourceIsNone => ServiceBusError::Failed {
+                entity: entity.to_owned(),
+                problem: "it refused the link and gave no reason".to_owned(),
+            },
             other => ServiceBusError::Lost { entity: entity.to_owned(), problem: other.to_string() },
         })?;
         Ok(Link { id, management: None, receiver, session, connection })

@@ -235,6 +235,11 @@ async fn connect(namespace: &Arc<Namespace>, entity: &str) -> Result<Link, Servi
         let sender = AmqpSender::builder().name(format!("{entity}-{}", Uuid::new_v4())).target(entity);
         let sender = sender.attach(&mut session).await.map_err(|error| match error {
             SenderAttachError::RemoteClosedWithError(error) => ServiceBusError::from_amqp(entity, &error),
+            // The library misses the reason when the broker's two frames come far apart; the next attempt learns it.
+            SenderAttachError::IncomingTargetIsNone => ServiceBusError::Failed {
+                entity: entity.to_owned(),
+                problem: "it refused the link and gave no reason".to_owned(),
+            },
             other => ServiceBusError::Lost { entity: entity.to_owned(), problem: other.to_string() },
         })?;
         Ok(Link { sender, session, connection })

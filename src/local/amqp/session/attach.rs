@@ -26,7 +26,9 @@ impl Session {
     /// The client broke the protocol: the session must end.
     pub fn attach(&mut self, attach: Attach, broker: &Broker, out: &mut Output) -> Result<(), Error> {
         let handle = attach.handle.0;
-        if handle >= MOST_LINKS || self.links.contains_key(&handle) {
+        // A client that was refused may use the handle again without a detach of its own (fe2o3-amqp's does).
+        let in_use = matches!(self.links.get(&handle), Some(Link::FromClient(_) | Link::ToClient(_)));
+        if handle >= MOST_LINKS || in_use {
             return Err(condition::not_allowed(format!("A link cannot be attached with handle {handle}.")));
         }
         let address = match (&attach.role, &attach.source, attach.target.as_deref()) {
