@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::{
     blobs::SharedBlobs,
     bus::{SharedBus, Subscription, Topic, Topology},
@@ -10,11 +12,16 @@ use crate::{
     deadline::Deadline,
     documents::SharedDocuments,
     event::Channel,
+    ingest::Certificates,
     ledger::Ledger,
+    outbound::SharedOutbound,
     retry::Retries,
     telemetry::{Meter, Tokens},
     vendors::Vendors,
 };
+
+/// Enough for steady inbound mail, and few enough that an uninvited crowd costs no more than 400 MB.
+const LARGE_BODIES: usize = 8;
 
 /// The ports, as an adapter provides them.
 #[derive(Debug, Clone)]
@@ -23,6 +30,7 @@ pub struct Ports {
     pub bus: SharedBus,
     pub documents: SharedDocuments,
     pub blobs: SharedBlobs,
+    pub outbound: SharedOutbound,
 }
 
 /// What every function works with.
@@ -35,6 +43,13 @@ pub struct App {
     pub ingest_bus: SharedBus,
     pub documents: SharedDocuments,
     pub blobs: SharedBlobs,
+    pub outbound: SharedOutbound,
+    pub certificates: Certificates,
+    /// Bodies beyond `ingest.body_limit` that may be in memory at a time at the door: e-mails with attachments have tens of
+    /// megabytes.
+    pub large_bodies: Semaphore,
+    /// Bodies from blobs that may be in memory at a time in processors; apart from the door's, which must not wait for them.
+    pub claimed_bodies: Semaphore,
     pub vendors: Vendors,
     pub ledger: Ledger,
     pub retries: Retries,
@@ -48,7 +63,7 @@ impl App {
     /// # Errors
     /// The privacy key is missing: without it no opt-out can be recorded.
     pub fn new(config: Config, ports: Ports) -> Result<Arc<Self>, MissingSecret> {
-        let Ports { clock, bus, documents, blobs } = ports;
+        let Ports { clock, bus, documents, blobs, outbound } = ports;
         let limit = config.dependencies.timeout;
         let ingest_bus = bus.clone();
         let bus: SharedBus = Arc::new(Deadline::new(limit, bus));
@@ -66,6 +81,10 @@ impl App {
             ingest_bus,
             documents,
             blobs,
+            certificates: Certificates::new(outbound.clone()),
+            large_bodies: Semaphore::new(LARGE_BODIES),
+            claimed_bodies: Semaphore::new(LARGE_BODIES),
+            outbound,
         }))
     }
 }

@@ -1,11 +1,14 @@
 //! The command line: one file for each subcommand.
 
 mod check;
+mod explain;
+mod package;
 mod run;
 mod serve;
 mod show;
 mod simulate;
 mod status;
+mod vendors;
 
 use std::{
     io::{self, Write},
@@ -43,6 +46,11 @@ enum Command {
     Status(status::StatusArgs),
     /// Validate configuration, function folders and secrets; say what is wrong and where
     Check(check::CheckArgs),
+    Package(package::PackageArgs),
+    /// Print every vendor: its scheme, what is missing, the URLs for its console, how long it waits and what it retries
+    Vendors(vendors::VendorsArgs),
+    // Its help is with its arguments: it is longer than a line.
+    Explain(Box<explain::ExplainArgs>),
 }
 
 /// Where the program finds its files.
@@ -99,6 +107,9 @@ pub fn main() -> ExitCode {
             Some(Command::Show(args)) => show::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Check(args)) => check::run(args),
+            Some(Command::Package(args)) => package::run(args),
+            Some(Command::Vendors(args)) => vendors::run(args),
+            Some(Command::Explain(args)) => Ok(explain::run(&args)),
         }
     });
     result.unwrap_or_else(|error| {

@@ -5,8 +5,10 @@
 //! Every error names the file, the line and the key.
 
 mod error;
+mod mapping;
 mod meant;
 mod secrets;
+mod signature;
 mod vendors;
 
 use std::{
@@ -20,8 +22,10 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 pub use error::ConfigError;
+pub use mapping::Mapping;
 pub use secrets::{MissingSecret, Secret};
-pub use vendors::{Answer, Mapping, Scheme, VendorConfig};
+pub use signature::{Algorithm, Encoding, Layout, Part, SecretText, Signature, Template, TimestampPlace};
+pub use vendors::{Answer, Credential, Legacy, Scheme, VendorConfig};
 
 use secrets::SecretSource;
 use vendors::VendorTable;
@@ -59,9 +63,9 @@ pub enum Profile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ingest {
-    /// Larger bodies are answered 413.
+    /// Larger bodies are answered 413, unless the vendor's own limit ([`VendorConfig::largest_body`]) is another.
     pub body_limit: ByteSize,
-    /// A request whose body takes longer is answered 408; one whose headers do loses its connection.
+    /// A request whose body takes longer is answered 503; one whose headers do loses its connection.
     #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,
     /// Larger envelopes go to a blob, and the bus carries a reference.

@@ -1,6 +1,7 @@
 //! Canonical events: the facts that callbacks of every vendor are turned into.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 
@@ -113,6 +114,9 @@ pub enum BounceClass {
     Block,
 }
 
+/// In bytes. Real ids have up to about 200; a partition key of Cosmos DB may have 2,048.
+const LONGEST_ID: usize = 1024;
+
 /// One canonical fact found in a callback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -184,8 +188,28 @@ impl Event {
         }
     }
 
-    /// The ledger's partition key: `{provider}:{provider message id}`.
+    /// The ledger's partition key: `{provider}:{provider message id}`. An id that is longer than a key may be (anybody can
+    /// send a mail with such a Message-ID) is replaced by its digest.
     pub fn message_key(&self) -> String {
-        format!("{}:{}", self.provider, self.provider_message_id)
+        let id = &self.provider_message_id;
+        match id.len() {
+            0..=LONGEST_ID => format!("{}:{id}", self.provider),
+            _ => format!("{}:sha256-{}", self.provider, hex::encode(Sha256::digest(id))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_is_too_long_for_a_key_keeps_one_of_its_own() {
+        let key = |id: &str| Event::new(EventType::Unknown, Channel::Email, "acme", id, "acme:1".into()).message_key();
+        assert_eq!(key("m-1"), "acme:m-1");
+        let long = "x".repeat(3000);
+        assert_eq!(key(&long), key(&long));
+        assert_ne!(key(&long), key(&format!("{long}y")));
+        assert!(key(&long).len() < 100);
     }
 }

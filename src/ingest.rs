@@ -1,9 +1,12 @@
 //! The front door: a vendor's request in, an answer within milliseconds.
 //!
 //! The way of a request: [`route`] finds vendor and service type → the body is read up to its limit → the vendor's
-//! verifier says whether it is genuine → the callback is wrapped in an envelope → [`publish`] waits for the broker's
-//! acknowledgement, or spools → the answer that the vendor expects. A 2xx means that the callback is on disk.
+//! verifier says whether it is genuine ([`certificates`] fetches what that takes) → a [`handshake`] is answered at once →
+//! a callback is wrapped in an envelope → [`publish`] waits for the broker's acknowledgement, or spools → the answer that
+//! the vendor expects. A 2xx to a callback means that it is on disk.
 
+mod certificates;
+mod handshake;
 mod publish;
 mod route;
 
@@ -14,9 +17,11 @@ use axum::{
     http::{HeaderValue, Method, Request, Response, StatusCode, header},
 };
 use bytes::Bytes;
+use bytesize::ByteSize;
 use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
+use tokio::sync::SemaphorePermit;
 use uuid::Uuid;
 
 use crate::{
@@ -24,9 +29,10 @@ use crate::{
     envelope::{Envelope, RECEIVED_V1, header_lines},
     problem::{problem, try_again_later},
     telemetry::Count,
-    vendors::{self, Refusal, Vendor},
+    vendors::{self, Refusal},
 };
-use route::Route;
+pub use certificates::Certificates;
+pub(crate) use route::Route;
 
 /// Service Bus takes message ids of at most 128 characters.
 const LONGEST_MESSAGE_ID: usize = 128;
@@ -68,23 +74,24 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
         Method::POST | Method::GET => {}
         // Vendors probe a URL before they accept it.
         Method::HEAD => return Ok(Response::new(Body::empty())),
-        Method::OPTIONS => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST, GET, HEAD, OPTIONS"));
-            return Ok(response);
-        }
+        Method::OPTIONS => return Ok(handshake::options(&parts.headers, &config.allowed_origins)),
         _ => return Err(problem(StatusCode::METHOD_NOT_ALLOWED, None).into()),
     }
 
-    let body = read_body(app, body).await?;
+    let (body, _room) = read_body(app, config.largest_body(&app.config.ingest), body).await?;
     let query = parts.uri.query().unwrap_or_default();
     let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let url = format!("{}{path_and_query}", app.config.public_url);
     let signed = vendors::Request { method: &parts.method, url: &url, headers: &parts.headers, body: &body };
     let now = app.clock.now();
-    if let Err(refusal) = vendor.verify(&signed, now) {
+    if let Some(handshake) = vendor.probe(&signed) {
+        return Ok(handshake::shake(app, &route.vendor, handshake).await);
+    }
+    if let Err(refusal) = app.certificates.verify(vendor.as_ref(), &signed, now).await {
         return Err(refuse(app, &route, &refusal).into());
+    }
+    if let Some(handshake) = vendor.handshake(&signed, now) {
+        return Ok(handshake::shake(app, &route.vendor, handshake).await);
     }
 
     let identity = vendor.identify(&signed);
@@ -122,11 +129,12 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
     };
     match publish::publish(app, envelope, channel, &body).await {
         Ok(how) => {
+            vendor.accepted(&signed, now);
             app.meter.add(&route.vendor, Count::Inbound, 1);
             if how == publish::Durable::Spooled {
                 app.meter.add(&route.vendor, Count::Spooled, 1);
             }
-            Ok(acknowledge(vendor.as_ref()))
+            Ok(handshake::respond(config.answer.clone().or_else(|| vendor.answer())))
         }
         Err(error) => {
             tracing::error!(vendor = %route.vendor, %error, "a callback could not be made durable: 503");
@@ -135,42 +143,63 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
     }
 }
 
-/// Reads a body up to the configured size and time.
-async fn read_body(app: &App, body: Body) -> Result<Bytes, Rejected> {
-    let limit = usize::try_from(app.config.ingest.body_limit.as_u64()).unwrap_or(usize::MAX);
-    let too_large = || {
-        let detail = format!("the body exceeds {}", app.config.ingest.body_limit);
-        let mut response = problem(StatusCode::PAYLOAD_TOO_LARGE, Some(&detail));
-        // The rest of the body is not read, so the connection cannot serve another request.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        Rejected(response)
+/// Reads a body up to this size, in the configured time. Nobody has vouched for it yet, so only a few large ones may be in
+/// memory at a time: a body beyond the usual limit comes with the room that it takes.
+async fn read_body(app: &App, largest: u64, body: Body) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Rejected> {
+    let usual = app.config.ingest.body_limit.as_u64();
+    let read = async {
+        let mut room = None;
+        // An honest Content-Length needs no reading at all.
+        let announced = body.size_hint().lower();
+        if announced > largest {
+            return Err(too_large(largest));
+        }
+        let (mut body, mut read, mut parts) = (body, 0, Vec::new());
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                tracing::debug!(%error, "a request body broke off");
+                Rejected(problem(StatusCode::BAD_REQUEST, Some("the body broke off")))
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            read += data.len() as u64;
+            if read > largest {
+                return Err(too_large(largest));
+            }
+            if room.is_none() && read.max(announced) > usual {
+                let free = app.large_bodies.try_acquire();
+                room = Some(free.map_err(|_| last_answer(try_again_later("too many large bodies at a time")))?);
+            }
+            parts.push(data);
+        }
+        let body = match parts.len() {
+            0 | 1 => parts.pop().unwrap_or_default(),
+            _ => parts.concat().into(),
+        };
+        Ok((body, room))
     };
-    // An honest Content-Length needs no reading at all.
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(app.config.ingest.body_timeout, Limited::new(body, limit).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a request body broke off");
-            Err(problem(StatusCode::BAD_REQUEST, Some("the body broke off")).into())
-        }
-        Err(_) => {
-            let mut response = problem(StatusCode::REQUEST_TIMEOUT, Some("the body took too long"));
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            Err(response.into())
-        }
-    }
+    // A 4xx is final for some vendors, and this may well be the doing of our own side.
+    let late = |_| last_answer(try_again_later("the body took too long"));
+    tokio::time::timeout(app.config.ingest.body_timeout, read).await.map_err(late)?
+}
+
+fn too_large(limit: u64) -> Rejected {
+    let detail = format!("the body exceeds {}", ByteSize::b(limit));
+    last_answer(problem(StatusCode::PAYLOAD_TOO_LARGE, Some(&detail)))
+}
+
+/// The rest of the body is not read, so the connection cannot serve another request.
+fn last_answer(mut response: Response<Body>) -> Rejected {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Rejected(response)
 }
 
 fn refuse(app: &App, route: &Route, refusal: &Refusal) -> Response<Body> {
     let (vendor, service_type, reason) = (&route.vendor, &route.service_type, refusal.code());
-    if let Refusal::NoKey(_) = refusal {
+    app.meter.refuse(vendor, refusal.code());
+    if matches!(refusal, Refusal::NoKey(_) | Refusal::CertificateNeeded(_)) {
         tracing::error!(%vendor, %service_type, reason, detail = %refusal, "a callback cannot be verified: 503");
         return try_again_later("callbacks of this vendor cannot be verified now");
     }
-    app.meter.add(vendor, Count::Refused, 1);
     tracing::warn!(%vendor, %service_type, reason, detail = %refusal, "a callback was refused: 401");
     problem(StatusCode::UNAUTHORIZED, None)
 }
@@ -184,14 +213,4 @@ fn digest_key(vendor: &str, path_and_query: &str, kept_headers: &str, body: &[u8
     digest.update([0]);
     digest.update(body);
     format!("{vendor}:sha256-{}", hex::encode(digest.finalize()))
-}
-
-/// The answer that the vendor expects, or an empty 200.
-fn acknowledge(vendor: &dyn Vendor) -> Response<Body> {
-    let Some(answer) = vendor.answer() else { return Response::new(Body::empty()) };
-    let mut response = Response::new(Body::from(answer.body));
-    if let Ok(content_type) = HeaderValue::try_from(answer.content_type) {
-        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    }
-    response
 }

@@ -13,7 +13,7 @@
 //! 5. What failed waits in the retry table or is parked ([`retry`]); a timer brings back what is due.
 //!
 //! Arrows point one way: functions use ingest, channels, ledger and retry; those use the ports ([`bus`], [`documents`],
-//! [`blobs`], [`clock`]); the adapters ([`local`]) implement the ports and are named only where the program is assembled
+//! [`blobs`], [`outbound`], [`clock`]); the adapters ([`local`]) implement the ports and are named only where the program is assembled
 //! ([`app`], [`cli`]).
 
 // The front pages of folders name their private files: they are read with `--document-private-items`.
@@ -30,11 +30,14 @@ pub mod deadline;
 pub mod documents;
 pub mod envelope;
 pub mod event;
+pub mod explain;
 pub mod functions;
 pub mod host;
 pub mod ingest;
 pub mod ledger;
 pub mod local;
+pub mod outbound;
+pub mod package;
 pub mod problem;
 pub mod retry;
 pub mod simulate;

@@ -83,3 +83,23 @@ async fn check_tells_of_a_secret_that_is_no_key() {
     assert!(told.contains("vendors.sendgrid.secrets[0] is not base64") && !told.contains("half-a-key"), "{told}");
     assert_eq!(check("").0, Some(0), "the demo profile's own");
 }
+
+#[tokio::test]
+async fn vendors_tells_the_urls_the_rules_and_what_is_missing() {
+    let app = TestApp::start();
+    let output = sluice(&app, &["vendors"]).output().unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(report.contains("http://127.0.0.1:7071/incoming/twilio/sms/"), "{report}");
+    assert!(report.contains("#rc=5&rp=all") && report.contains("15 s in all"), "{report}");
+    assert!(report.contains("not configured") && report.contains("telnyx"), "{report}");
+
+    let output = sluice(&app, &["vendors", "--json"])
+        .env("SLUICE_PROFILE", "production")
+        .env("TWILIO_AUTH_TOKEN", "token")
+        .output()
+        .unwrap();
+    let vendors: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let of = |name: &str| vendors.as_array().unwrap().iter().find(|vendor| vendor["vendor"] == name).unwrap().clone();
+    assert_eq!(of("twilio")["missing"], serde_json::json!([]));
+    assert_eq!(of("sendgrid")["missing"], serde_json::json!(["SENDGRID_PUBLIC_KEY"]));
+}

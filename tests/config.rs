@@ -29,7 +29,18 @@ fn the_shipped_file_is_valid_and_its_demo_profile_lacks_nothing() {
     let config = parse(&shipped(), &[]).unwrap();
     assert_eq!(config.profile, Profile::Demo);
     assert!(config.missing_secrets().is_empty());
-    assert_eq!(config.vendors.keys().collect::<Vec<_>>(), ["resend", "sendgrid", "twilio"]);
+    assert_eq!(config.vendors.keys().collect::<Vec<_>>(), ["acme-sms", "resend", "sendgrid", "textly", "twilio"]);
+}
+
+#[test]
+fn every_vendor_that_is_commented_out_is_valid_once_it_is_not() {
+    let text = shipped();
+    let blocks: Vec<&str> = text.split("\n\n").filter(|block| block.starts_with("# [vendors.")).collect();
+    let uncommented: Vec<String> =
+        blocks.iter().map(|block| block.lines().map(|line| &line[2..]).collect::<Vec<_>>().join("\n")).collect();
+    let config = parse(&format!("{text}\n{}", uncommented.join("\n\n")), &[]).unwrap();
+    assert_eq!(blocks.len(), 12);
+    assert_eq!(config.vendors.len(), 5 + blocks.len());
 }
 
 #[test]
@@ -40,7 +51,7 @@ fn outside_the_demo_profile_missing_secrets_are_told_with_file_line_and_key() {
     let expected =
         format!("sluice.toml:{line}: vendors.sendgrid.secrets[0]: environment variable SENDGRID_PUBLIC_KEY is not set");
     assert!(missing.contains(&expected), "{missing:#?}");
-    assert_eq!(missing.len(), 3, "the privacy key, SendGrid and Resend: {missing:#?}");
+    assert_eq!(missing.len(), 5, "the privacy key and every vendor's secret but Twilio's: {missing:#?}");
 }
 
 #[test]
@@ -107,6 +118,105 @@ fn values_that_cannot_be_meant_are_refused() {
         let error = error_of(from, to);
         assert!(error.contains(expected), "{to}: {error}");
         assert!(error.starts_with("sluice.toml:"), "{error}");
+    }
+}
+
+#[test]
+fn a_signature_that_cannot_be_meant_is_refused_with_its_line() {
+    let line = line_of("prefix = \"v1=\"");
+    for (from, to, key, expected) in [
+        ("\"X-Acme-Signature\"", "\"X Acme\"", "header", "names no header that can exist"),
+        ("\"hmac-sha256\"", "\"hmac-md5\"", "", "unknown variant `hmac-md5`"),
+        ("encoding = \"hex\"", "encoding = \"hexx\"", "", "unknown variant `hexx`"),
+        ("encoding = \"hex\"", "", "", "missing field `encoding`"),
+        ("prefix = \"v1=\"", "prefix = \"v1=\"\nfield = \"v1\"", "prefix", "has no use beside `field`"),
+        ("prefix = \"v1=\"", "field = \"v1=\"", "field", "must be a name"),
+        ("prefix = \"v1=\"", "prefixes = \"v1=\"", "", "unknown field `prefixes`"),
+        ("\"v1:{timestamp}:{body}\"", "\"v1:{timestamp}\"", "signed", "has no {body}"),
+        ("\"v1:{timestamp}:{body}\"", "\"{timestmp}{body}\"", "signed", "has {timestmp}; known are {body} {timestamp}"),
+        ("\"v1:{timestamp}:{body}\"", "\"{timestamp{body}\"", "signed", "has {timestamp{body}"),
+        ("\"v1:{timestamp}:{body}\"", "\"{timestamp}{header:a b}{body}\"", "signed", "names no header that can exist"),
+        ("\"v1:{timestamp}:{body}\"", "\"v1:{body}\"", "timestamp", "proves nothing: `signed` has no {timestamp}"),
+        ("\"v1:{timestamp}:{body}\"", "\"{id}{timestamp}{body}\"", "signed", "has {id}: say where that is"),
+        ("timestamp = \"header:X-Acme-Timestamp\"", "", "signed", "has {timestamp}: say where that is"),
+        ("\"header:X-Acme-Timestamp\"", "\"X-Acme-Timestamp\"", "timestamp", "must be header:NAME"),
+        ("\"header:X-Acme-Timestamp\"", "\"header:\"", "timestamp", "names no header that can exist"),
+        ("\"header:X-Acme-Timestamp\"", "\"field:t\"", "timestamp", "is in a list: set `field`"),
+        ("{timestamp}:{body}\"", "{timestamp}:{body}\"\nid = \"header:X-Id\"", "id", "proves nothing"),
+        ("\"hmac-sha256\"", "\"ed25519\"\nsecret = \"text\"", "secret", "must be hex or base64"),
+    ] {
+        let error = error_of(from, to);
+        assert!(error.contains(expected), "{to}: {error}");
+        let told: usize = error.split(':').nth(1).unwrap().parse().unwrap();
+        assert!((line - 3..line + 6).contains(&told), "{to}: {error}");
+        assert!(key.is_empty() || error.contains(&format!("vendors.acme-sms.signature.{key}: ")), "{to}: {error}");
+    }
+}
+
+#[test]
+fn a_list_needs_a_name_for_its_time_that_is_not_the_signature_s() {
+    let list = |time: &str| format!("field = \"v1\"\ntimestamp = \"field:{time}\"");
+    let text = shipped().replacen("timestamp = \"header:X-Acme-Timestamp\"", "", 1);
+    let with = |time| parse(&text.replacen("prefix = \"v1=\"", &list(time), 1), &[]);
+    assert!(with("t").is_ok());
+    for time in ["v1", "", "a b"] {
+        assert!(
+            with(time).unwrap_err().contains("vendors.acme-sms.signature.timestamp: names no other field"),
+            "{time}"
+        );
+    }
+}
+
+#[test]
+fn a_signature_and_its_scheme_belong_together() {
+    for (from, to, expected) in [
+        (
+            "[vendors.acme-sms]\nscheme = \"signature\"",
+            "[vendors.acme-sms]\nscheme = \"github\"",
+            "vendors.acme-sms.signature: is only for the signature scheme",
+        ),
+        (
+            "[vendors.resend]\nscheme = \"standard-webhooks\"",
+            "[vendors.resend]\nscheme = \"signature\"",
+            "vendors.resend.signature: is missing",
+        ),
+        (
+            "[vendors.resend]\nscheme = \"standard-webhooks\"",
+            "[vendors.resend]\nscheme = \"github\"\ntolerance = \"5m\"",
+            "vendors.resend.tolerance: has no use: no time is signed",
+        ),
+        (
+            "secrets = [\"env:TEXTLY_SECRET\"]",
+            "secrets = [\"env:TEXTLY_SECRET\"]\ntolerance = \"5m\"",
+            "vendors.textly.tolerance: has no use: no time is signed",
+        ),
+    ] {
+        let error = error_of(from, to);
+        assert!(error.contains(expected), "{to}: {error}");
+    }
+}
+
+#[test]
+fn a_mapping_reads_a_json_body_or_a_form_and_no_query_that_is_not_signed() {
+    for (from, to, expected) in [
+        ("\"form:Status\"", "\"form: \"", "vendors.textly.mapping.status: names no field"),
+        ("\"form:Status\"", "\"query:\"", "vendors.textly.mapping.status: names no field"),
+        ("\"form:Status\"", "\"field:Status\"", "vendors.textly.mapping.status: must be a JSON Pointer"),
+        ("\"form:Status\"", "\"/status\"", "vendors.textly.mapping.status: is a JSON Pointer beside form:NAME"),
+        (
+            "[vendors.textly.mapping]",
+            "[vendors.textly.mapping]\neach = \"/events\"",
+            "vendors.textly.mapping.each: has no use",
+        ),
+        (
+            "{method}\\n{url}",
+            "{method}\\n{path}",
+            "vendors.textly.mapping.message_id: is in the query, which is not signed",
+        ),
+        ("\"header:webhook-id\"", "\"query:id\"", "vendors.resend.mapping.event_id: is in the query"),
+    ] {
+        let error = error_of(from, to);
+        assert!(error.contains(expected), "{to}: {error}");
     }
 }
 

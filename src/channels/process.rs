@@ -136,6 +136,11 @@ async fn arrivals(app: &App, channel: Channel, envelope: &Envelope<'_>) -> Resul
         return Err(Problem::permanent(format!("vendor {:?} is not configured any more", envelope.vendor)));
     };
     let limit = app.config.dependencies.timeout;
+    // A body in a blob may be a large one: a batch of them must not fill the memory.
+    let _room = match envelope.dataref {
+        Some(_) => app.claimed_bodies.acquire().await.ok(),
+        None => None,
+    };
     let body = match timeout(limit, envelope.body(app.blobs.as_ref())).await {
         Ok(Ok(body)) => body,
         Ok(Err(error @ BodyError::Lost(_))) => return Err(Problem::permanent(error)),
@@ -194,7 +199,8 @@ async fn apply(app: &App, key: &str, arrivals: &[Arrival]) -> Result<Applied, Pr
         if let Err(error) = outbox::publish(app.bus.as_ref(), app.documents.as_ref(), topic, &record).await {
             // It stays in the outbox, where the sweep finds it, and so do those behind it: a bus that does not answer
             // must not be waited for once for each.
-            tracing::warn!(key, id = record.id, %error, "announcements stay in the outbox");
+            // Not by its own id, which holds the dedupe key and so perhaps an address.
+            tracing::warn!(key, envelope = record.envelope_id, %error, "announcements stay in the outbox");
             break;
         }
     }
@@ -274,14 +280,14 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        vendors::{Identity, Refusal, Request, Unreadable},
+        vendors::{Identity, Refusal, Request, Trace, Unreadable},
     };
 
     #[derive(Debug)]
     struct Broken;
 
     impl Vendor for Broken {
-        fn verify(&self, _: &Request<'_>, _: Timestamp) -> Result<(), Refusal> {
+        fn verify(&self, _: &Request<'_>, _: Timestamp, _: &mut Trace) -> Result<(), Refusal> {
             Ok(())
         }
 

@@ -95,8 +95,16 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         writeln!(
             out,
             "{vendor:<20} {:>10} {:>10} {storm:>9} {:>9} {:>8} {:>8}",
-            counts.inbound, counts.unique_callbacks, counts.events_applied, counts.refused, counts.parked
+            counts.inbound,
+            counts.unique_callbacks,
+            counts.events_applied,
+            counts.refused(),
+            counts.parked
         )?;
+    }
+    for (vendor, counts) in vendors.iter().filter(|(_, counts)| counts.refused() > 0) {
+        let reasons: Vec<_> = counts.refusals.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        writeln!(out, "refused of {vendor}: {}", reasons.join(", "))?;
     }
     super::print(&out)?;
     Ok(ExitCode::SUCCESS)

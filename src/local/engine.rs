@@ -14,6 +14,7 @@ use crate::{
     clock::SystemClock,
     config::Config,
     documents::SharedDocuments,
+    outbound::HttpsClient,
 };
 
 /// The program on embedded storage.
@@ -35,7 +36,8 @@ impl Engine {
         let broker = Broker::open(&paths.broker, &topology(&config), clock.clone())?;
         let documents = LocalDocuments::open(&paths.documents, clock.clone())?;
         let blobs = blobs::open_folder(&paths.blobs)?;
-        let ports = Ports { clock, bus: Arc::new(broker.clone()), documents: Arc::new(documents), blobs };
+        let outbound = Arc::new(HttpsClient::new()?);
+        let ports = Ports { clock, bus: Arc::new(broker.clone()), documents: Arc::new(documents), blobs, outbound };
         Ok(Self { app: App::new(config, ports)?, broker })
     }
 

@@ -38,4 +38,5 @@ mod timer;
 pub use app::{Function, FunctionApp, HttpTrigger, ServiceBusTrigger, TimerTrigger, Trigger};
 pub use host_json::{HostJson, HostJsonError};
 pub use run::{HostOptions, OneMachineHost, Unsupported};
+pub use settings::Settings;
 pub use subscriptions::{Delivery, SubscriptionError, Subscriptions};

@@ -4,9 +4,9 @@ use crate::config::{Config, Environment, MissingSecret, Scheme, Secret, VendorCo
 
 use super::{
     fact::Generator,
-    generic::Generic,
+    generic::{Generic, Proof},
     sendgrid::SendGrid,
-    sign::{SendGridKey, StandardKey, TwilioKey},
+    sign::{SendGridKey, TwilioKey},
     twilio::Twilio,
 };
 
@@ -100,13 +100,12 @@ fn generator(
             }
             Box::new(SendGrid::new(name, vendor, key).map_err(nothing)?)
         }
-        Scheme::StandardWebhooks => {
-            let secret = live(name, vendor)?;
-            let key = StandardKey::parse(secret.expose())
-                .ok_or_else(|| bad("its secret is not base64 (with whpk_ only the vendor itself can sign)"))?;
-            Box::new(Generic::new(name, vendor, Some(key)).map_err(nothing)?)
+        Scheme::None => Box::new(Generic::new(name, vendor, Proof::Nothing).map_err(nothing)?),
+        scheme if scheme.is_generic() => {
+            let proof = Proof::new(vendor, live(name, vendor)?.expose(), &config.public_url).map_err(bad)?;
+            Box::new(Generic::new(name, vendor, proof).map_err(nothing)?)
         }
-        Scheme::None => Box::new(Generic::new(name, vendor, None).map_err(nothing)?),
+        _ => return Err(nothing("the simulator does not know its scheme yet".to_owned())),
     })
 }
 

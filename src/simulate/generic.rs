@@ -1,121 +1,41 @@
-//! Any vendor whose payload is described by a mapping: the body is built from it, backwards.
+//! Any vendor whose payload is described by a mapping: the request is built from it, backwards.
 
-use bytes::Bytes;
+mod draft;
+mod proof;
+mod words;
+
 use chrono::{SecondsFormat, TimeDelta};
-use http::{HeaderMap, HeaderName, HeaderValue, header as names};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use serde_json::{Value, json};
 
+use super::fact::{
+    Fact, Generator, SignedRequest, Story, hex_text, mail_address, path, phone_number, pick, story_start,
+};
 use crate::{
     clock::Timestamp,
     config::{Mapping, VendorConfig},
     event::{Channel, EventType},
 };
-
-use super::{
-    fact::{Fact, Generator, SignedRequest, Story, hex_text, mail_address, path, phone_number, pick, story_start},
-    model,
-    pointer::place,
-    sign::{StandardKey, header},
-};
-
-/// Where the id of an event is when the mapping does not say.
-const EVENT_ID: &str = "header:webhook-id";
+use draft::Draft;
+pub(super) use proof::Proof;
+use words::Words;
 
 pub(super) struct Generic {
     vendor: String,
-    /// `None` for a vendor that signs nothing.
-    key: Option<StandardKey>,
+    proof: Proof,
     mapping: Mapping,
+    /// Where the id of an event is.
+    event_id: String,
     /// Services, each with the statuses that make sense on its channel.
     services: Vec<(String, Channel, Words)>,
 }
 
-/// The vendor's words for the statuses of one channel, by the part they play in a life.
-#[derive(Default)]
-struct Words {
-    /// On the way, by rank.
-    passing: Vec<Vec<(String, EventType)>>,
-    terminal: Vec<(String, EventType)>,
-    /// After delivery.
-    read: Vec<(String, EventType)>,
-    /// Counted beside.
-    beside: Vec<(String, EventType)>,
-}
-
-const TERMINAL: u8 = 6;
-
-impl Words {
-    fn new(mapping: &Mapping, channel: Channel) -> Self {
-        let mut words = Self::default();
-        for (word, &event_type) in &mapping.statuses {
-            let of_a_call = event_type.name().starts_with("call.");
-            if event_type == EventType::Unknown || of_a_call != (channel == Channel::Voice) {
-                continue;
-            }
-            let entry = (word.clone(), event_type);
-            match model::rank(event_type) {
-                None => words.beside.push(entry),
-                Some(TERMINAL) => words.terminal.push(entry),
-                Some(rank) if rank > TERMINAL => words.read.push(entry),
-                Some(rank) => {
-                    let rank = usize::from(rank);
-                    words.passing.resize(words.passing.len().max(rank + 1), Vec::new());
-                    words.passing[rank].push(entry);
-                }
-            }
-        }
-        words
-    }
-
-    fn is_empty(&self) -> bool {
-        let Self { passing, terminal, read, beside } = self;
-        passing.iter().all(Vec::is_empty) && terminal.is_empty() && read.is_empty() && beside.is_empty()
-    }
-
-    /// One message's life: at most one word of each rank, exactly one end.
-    fn life(&self, random: &mut StdRng) -> Vec<(String, EventType)> {
-        use EventType::{CallCompleted, MessageDelivered, MessageReceived};
-        let good: Vec<_> =
-            self.terminal.iter().filter(|(_, end)| matches!(end, MessageDelivered | CallCompleted)).cloned().collect();
-        let end = match random.random_range(0..100) < 75 && !good.is_empty() {
-            true => Some(pick(random, &good).clone()),
-            false if self.terminal.is_empty() => None,
-            false => Some(pick(random, &self.terminal).clone()),
-        };
-        let mut life = Vec::new();
-        let inbound = end.as_ref().is_some_and(|(_, end)| *end == MessageReceived);
-        for words in self.passing.iter().filter(|words| !words.is_empty() && !inbound) {
-            if random.random_range(0..100) < 85 {
-                life.push(pick(random, words).clone());
-            }
-        }
-        let arrived = end.as_ref().is_none_or(|(_, end)| *end == MessageDelivered);
-        life.extend(end);
-        if arrived && !self.read.is_empty() && random.random_range(0..100) < 40 {
-            life.push(pick(random, &self.read).clone());
-        }
-        if arrived {
-            for word in &self.beside {
-                if random.random_range(0..100) < 30 {
-                    life.push(word.clone());
-                }
-            }
-        }
-        if life.is_empty() {
-            let all: Vec<_> =
-                self.passing.iter().flatten().chain(&self.terminal).chain(&self.read).chain(&self.beside).collect();
-            life.push((*pick(random, &all)).clone());
-        }
-        life
-    }
-}
-
 impl Generic {
     /// # Errors
-    /// The mapping's statuses fit none of the services, or its pointers contradict each other.
-    pub fn new(name: &str, vendor: &VendorConfig, key: Option<StandardKey>) -> Result<Self, String> {
+    /// The mapping's statuses fit none of the services, its places contradict each other, or no place is the event's id.
+    pub fn new(name: &str, vendor: &VendorConfig, proof: Proof) -> Result<Self, String> {
         let mapping = vendor.mapping.clone().ok_or("it has no mapping")?;
+        let event_id = mapping.event_id.clone().or_else(|| proof.event_id());
+        let event_id = event_id.ok_or("its mapping has no event_id by which the ledger could be asked")?;
         let services: Vec<_> = vendor
             .services
             .iter()
@@ -125,23 +45,20 @@ impl Generic {
         if services.is_empty() {
             return Err("its mapping has no status that fits the channels of its services".into());
         }
-        let generic = Self { vendor: name.to_owned(), key, mapping, services };
+        let generic = Self { vendor: name.to_owned(), proof, mapping, event_id, services };
         // One payload with every optional part in it shows whether there can be any.
         let story = generic.story(&mut StdRng::seed_from_u64(0), Timestamp::UNIX_EPOCH);
         let fact = Fact { event_type: EventType::MessageFailed, ..story.steps[0][0].clone() };
         let story = Story { steps: vec![vec![fact]], ..story };
-        generic.payload(&story, 0).map_err(|problem| format!("no payload fits its mapping: {problem}"))?;
+        let draft = generic.draft(&story, 0).and_then(|draft| draft.finish(String::new(), &generic.mapping));
+        draft.map_err(|problem| format!("no payload fits its mapping: {problem}"))?;
         Ok(generic)
     }
 
-    fn event_id(&self) -> &str {
-        self.mapping.event_id.as_deref().unwrap_or(EVENT_ID)
-    }
-
-    /// What the dedupe key adds to the event's id. A header names a whole callback, so within `each` the ledger's key
-    /// says which element it was; here that is always the first.
+    /// What the dedupe key adds to the event's id. A header or the query names a whole callback, so within `each` the
+    /// ledger's key says which element it was; here that is always the first.
     fn element(&self) -> &'static str {
-        if self.mapping.each.is_some() && self.event_id().starts_with("header:") { ":0" } else { "" }
+        if self.mapping.each.is_some() && !in_body(&self.event_id) { ":0" } else { "" }
     }
 
     /// The event's id as the vendor writes it.
@@ -149,41 +66,31 @@ impl Generic {
         fact.dedupe_key[self.vendor.len() + 1..].trim_end_matches(self.element())
     }
 
-    /// Whether a body may hold several events: each needs its own id in the body, not one in the headers for all.
+    /// Whether a body may hold several events: all that they say is then in the body, where each has its own.
     fn batches(&self) -> bool {
-        self.mapping.each.is_some()
-            && [self.event_id(), &self.mapping.message_id, &self.mapping.status]
-                .iter()
-                .all(|place| !place.starts_with("header:"))
+        let Mapping { message_id, status, occurred_at, recipient, sender, reason_code, reason, .. } = &self.mapping;
+        let optional = [occurred_at, recipient, sender, reason_code, reason].into_iter().flatten();
+        self.mapping.each.is_some() && [&self.event_id, message_id, status].into_iter().chain(optional).all(in_body)
     }
 
-    fn payload(&self, story: &Story, step: usize) -> Result<(HeaderMap, Value), String> {
-        let mut headers = HeaderMap::with_capacity(8);
-        let mut elements = Vec::new();
+    fn draft(&self, story: &Story, step: usize) -> Result<Draft, String> {
+        let mut draft = Draft::default();
         for fact in &story.steps[step] {
-            let mut element = Value::Null;
             for (place, value) in self.values(story, fact) {
-                put(&mut headers, &mut element, place, value)?;
+                draft.put(place, value)?;
             }
-            // Where the mapping reads headers only, the body is still an object.
-            elements.push(if element.is_null() { json!({}) } else { element });
+            draft.next_element();
         }
-        let Some(each) = &self.mapping.each else {
-            return Ok((headers, elements.pop().expect("a step has at least one fact")));
-        };
-        let mut body = Value::Null;
-        place(&mut body, each, Value::Array(elements))?;
-        Ok((headers, body))
+        Ok(draft)
     }
 
     /// What goes where.
     fn values<'a>(&'a self, story: &Story, fact: &Fact) -> Vec<(&'a str, String)> {
         let Mapping { message_id, status, occurred_at, recipient, sender, reason_code, reason, .. } = &self.mapping;
-        let event_id = self.event_id();
         let mut values = vec![
             (message_id.as_str(), fact.message_id.clone()),
             (status.as_str(), fact.status.clone()),
-            (event_id, self.id_of(fact).to_owned()),
+            (self.event_id.as_str(), self.id_of(fact).to_owned()),
         ];
         let mut optional = |place: &'a Option<String>, value: String| {
             values.extend(place.as_deref().map(|place| (place, value)));
@@ -200,6 +107,10 @@ impl Generic {
         }
         values
     }
+}
+
+fn in_body(place: impl AsRef<str>) -> bool {
+    !["header:", "query:"].iter().any(|outside| place.as_ref().starts_with(outside))
 }
 
 impl Generator for Generic {
@@ -243,27 +154,10 @@ impl Generator for Generic {
     }
 
     fn request(&self, story: &Story, step: usize, _started: Timestamp, now: Timestamp) -> SignedRequest {
-        let (mut headers, body) = self.payload(story, step).expect("the mapping was tried when it was taken on");
-        let body = Bytes::from(body.to_string());
-        headers.insert(names::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(key) = &self.key {
-            // The event's own id: where the mapping takes the id from the body, both name the same thing.
-            let id = self.id_of(&story.steps[step][0]);
-            let timestamp = now.timestamp().to_string();
-            headers.insert("webhook-signature", header(&key.sign(id, &timestamp, &body)));
-            headers.insert("webhook-id", header(id));
-            headers.insert("webhook-timestamp", header(&timestamp));
-        }
-        SignedRequest { path: path(&self.vendor, story), headers, body }
+        let draft = self.draft(story, step).and_then(|draft| draft.finish(path(&self.vendor, story), &self.mapping));
+        let mut request = draft.expect("the mapping was tried when it was taken on");
+        // The event's own id: where the mapping takes the id from the body, both name the same thing.
+        self.proof.add(&mut request, self.id_of(&story.steps[step][0]), now);
+        request
     }
-}
-
-fn put(headers: &mut HeaderMap, element: &mut Value, to: &str, value: String) -> Result<(), String> {
-    let Some(name) = to.strip_prefix("header:") else {
-        return place(element, to, Value::String(value));
-    };
-    let name: HeaderName = name.parse().map_err(|_| format!("`{name}` is not a header's name"))?;
-    let value = HeaderValue::from_str(&value).map_err(|_| format!("header {name} cannot hold `{value}`"))?;
-    headers.insert(name, value);
-    Ok(())
 }

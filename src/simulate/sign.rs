@@ -13,7 +13,13 @@ use p256::{
     pkcs8::{DecodePrivateKey, EncodePublicKey},
 };
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Sha256, Sha384, Sha512};
+
+/// Secrets are written with and without padding.
+pub(super) const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &ALPHABET,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Signs as Twilio does: <https://www.twilio.com/docs/usage/security#validating-requests>.
 #[derive(Clone)]
@@ -87,10 +93,6 @@ pub(super) struct StandardKey(Hmac<Sha256>);
 impl StandardKey {
     /// Reads a secret: base64, padded or not, after an optional `whsec_`. `None` for anything else, a public key too.
     pub fn parse(text: &str) -> Option<Self> {
-        const LENIENT: GeneralPurpose = GeneralPurpose::new(
-            &ALPHABET,
-            GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-        );
         let text = text.trim();
         let secret = LENIENT.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok()?;
         Some(Self(keyed(&secret)))
@@ -98,6 +100,42 @@ impl StandardKey {
 
     pub fn sign(&self, id: &str, timestamp: &str, body: &Bytes) -> String {
         format!("v1,{}", code(&self.0, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]))
+    }
+}
+
+/// A plain HMAC, for schemes that differ in what they sign and how they write it.
+#[derive(Clone)]
+pub(super) enum CodeKey {
+    Sha1(Hmac<Sha1>),
+    Sha256(Hmac<Sha256>),
+    Sha384(Hmac<Sha384>),
+    Sha512(Hmac<Sha512>),
+}
+
+impl CodeKey {
+    pub fn sha1(key: &[u8]) -> Self {
+        Self::Sha1(keyed(key))
+    }
+
+    pub fn sha256(key: &[u8]) -> Self {
+        Self::Sha256(keyed(key))
+    }
+
+    pub fn sha384(key: &[u8]) -> Self {
+        Self::Sha384(keyed(key))
+    }
+
+    pub fn sha512(key: &[u8]) -> Self {
+        Self::Sha512(keyed(key))
+    }
+
+    pub fn code(&self, parts: &[&[u8]]) -> Vec<u8> {
+        match self {
+            CodeKey::Sha1(key) => bytes(key, parts),
+            CodeKey::Sha256(key) => bytes(key, parts),
+            CodeKey::Sha384(key) => bytes(key, parts),
+            CodeKey::Sha512(key) => bytes(key, parts),
+        }
     }
 }
 
@@ -111,7 +149,11 @@ fn keyed<M: KeyInit>(key: &[u8]) -> M {
 }
 
 fn code<M: Mac + Clone>(key: &M, parts: &[&[u8]]) -> String {
+    STANDARD.encode(bytes(key, parts))
+}
+
+fn bytes<M: Mac + Clone>(key: &M, parts: &[&[u8]]) -> Vec<u8> {
     let mut mac = key.clone();
     parts.iter().for_each(|part| mac.update(part));
-    STANDARD.encode(mac.finalize().into_bytes())
+    mac.finalize().into_bytes().to_vec()
 }

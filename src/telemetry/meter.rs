@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     documents::{Container, Documents, DocumentsError, Operation, Query, SharedDocuments, query_all},
-    telemetry::Count::{Applied, DuplicateCallback, Inbound, Parked, Refused, Spooled, UniqueCallback},
+    telemetry::Count::{Applied, DuplicateCallback, Inbound, Parked, Spooled, UniqueCallback},
 };
 
 const PARTITION: &str = "meter";
@@ -28,8 +28,6 @@ const KEEP_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 pub enum Count {
     /// Callbacks acknowledged with 2xx.
     Inbound,
-    /// Callbacks refused with 401.
-    Refused,
     /// Callbacks that went to the spool.
     Spooled,
     /// Processed callbacks that brought something new.
@@ -43,11 +41,13 @@ pub enum Count {
 }
 
 /// The totals of one vendor.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct VendorCounts {
     pub inbound: u64,
-    pub refused: u64,
+    /// Requests that could not be verified, by reason (`Refusal::code`). `no_key` and `certificate_needed` were answered
+    /// 503, the others 401.
+    pub refusals: BTreeMap<String, u64>,
     pub spooled: u64,
     pub unique_callbacks: u64,
     pub duplicate_callbacks: u64,
@@ -55,15 +55,30 @@ pub struct VendorCounts {
     pub parked: u64,
 }
 
+impl VendorCounts {
+    /// Requests that could not be verified, whatever the reason.
+    pub fn refused(&self) -> u64 {
+        self.refusals.values().sum()
+    }
+}
+
 #[derive(Debug, Default)]
-struct Counters([AtomicU64; 7]);
+struct Counters {
+    counts: [AtomicU64; 6],
+    /// Refusals are rare, or somebody knocks: neither needs more than a lock.
+    refused: Mutex<BTreeMap<&'static str, u64>>,
+}
 
 impl Counters {
+    fn refused(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn read(&self) -> VendorCounts {
-        let of = |count: Count| self.0[count as usize].load(Ordering::Relaxed);
+        let of = |count: Count| self.counts[count as usize].load(Ordering::Relaxed);
         VendorCounts {
             inbound: of(Inbound),
-            refused: of(Refused),
+            refusals: self.refused().iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
             spooled: of(Spooled),
             unique_callbacks: of(UniqueCallback),
             duplicate_callbacks: of(DuplicateCallback),
@@ -98,7 +113,14 @@ impl Meter {
 
     pub fn add(&self, vendor: &str, count: Count, by: u64) {
         if let Some(counters) = self.vendors.get(vendor) {
-            counters.0[count as usize].fetch_add(by, Ordering::Relaxed);
+            counters.counts[count as usize].fetch_add(by, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a request that could not be verified.
+    pub fn refuse(&self, vendor: &str, reason: &'static str) {
+        if let Some(counters) = self.vendors.get(vendor) {
+            *counters.refused().entry(reason).or_default() += 1;
         }
     }
 
@@ -138,7 +160,9 @@ pub async fn read_counts(documents: &dyn Documents) -> Result<BTreeMap<String, V
         for (vendor, counts) in document.parse::<MeterRecord>()?.vendors {
             let total = totals.entry(vendor).or_default();
             total.inbound += counts.inbound;
-            total.refused += counts.refused;
+            for (reason, count) in counts.refusals {
+                *total.refusals.entry(reason).or_default() += count;
+            }
             total.spooled += counts.spooled;
             total.unique_callbacks += counts.unique_callbacks;
             total.duplicate_callbacks += counts.duplicate_callbacks;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode;
 
 /// Far above what any vendor sends, and few enough that a hostile body is sorted in about a millisecond.
-const MAX_PAIRS: usize = 10_000;
+pub(super) const MAX_PAIRS: usize = 10_000;
 
 /// The pairs of a form, in the order of the wire, not yet decoded.
 pub(super) fn raw_pairs(form: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -59,6 +59,12 @@ struct Pair {
     end: usize,
 }
 
+impl Pair {
+    fn of(self, decoded: &[u8]) -> (&[u8], &[u8]) {
+        (&decoded[self.key..self.value], &decoded[self.value..self.end])
+    }
+}
+
 impl Form {
     /// Decodes a form; `None` where it has more pairs than anybody means.
     pub fn parse(form: &[u8]) -> Option<Self> {
@@ -77,12 +83,22 @@ impl Form {
         Some(Self { decoded, pairs })
     }
 
-    /// Sorts by key, then by value, and keeps equal pairs once.
-    pub fn sort_distinct(&mut self) {
+    /// Sorts by key, then by value.
+    pub fn sort(&mut self) {
         let decoded = &self.decoded;
-        let parts = |pair: &Pair| (&decoded[pair.key..pair.value], &decoded[pair.value..pair.end]);
-        self.pairs.sort_unstable_by(|left, right| parts(left).cmp(&parts(right)));
-        self.pairs.dedup_by(|left, right| parts(left) == parts(right));
+        self.pairs.sort_unstable_by(|left, right| left.of(decoded).cmp(&right.of(decoded)));
+    }
+
+    /// As [`Form::sort`], and keeps equal pairs once.
+    pub fn sort_distinct(&mut self) {
+        self.sort();
+        let decoded = &self.decoded;
+        self.pairs.dedup_by(|left, right| left.of(decoded) == right.of(decoded));
+    }
+
+    /// Each key with its value.
+    pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.pairs.iter().map(|pair| pair.of(&self.decoded))
     }
 
     /// Each pair as key and value with nothing between them.
@@ -125,6 +141,14 @@ mod tests {
     #[test]
     fn equal_pairs_count_once_and_blank_values_keep_their_key() {
         assert_eq!(sorted(b"x=2&y=&x=1&x=2&&z"), [&b"x1"[..], b"x2", b"y", b"z"]);
+    }
+
+    #[test]
+    fn equal_pairs_may_count_twice() {
+        let mut form = Form::parse(b"x=2&y=&x=1&x=2").expect("few pairs");
+        form.sort();
+        let pairs: Vec<_> = form.pairs().collect();
+        assert_eq!(pairs, [(&b"x"[..], &b"1"[..]), (b"x", b"2"), (b"x", b"2"), (b"y", b"")]);
     }
 
     #[test]

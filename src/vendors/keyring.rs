@@ -1,14 +1,20 @@
-//! What the signing schemes share: live keys, headers that must be there once, and comparison in constant time.
+//! What the schemes share: live keys, headers that must be there once, and comparison in constant time.
+//! [`credentials`] is the check of those that sign nothing and send a secret instead.
 
-use http::HeaderMap;
+pub(super) mod credentials;
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, header::GetAll};
 use subtle::ConstantTimeEq;
 
-use super::Refusal;
+use super::{Refusal, Step, Trace};
 use crate::config::{MissingSecret, Secret};
 
 /// The live keys of a vendor, parsed once, and what is wrong with the first that cannot be used.
 pub(super) struct Keyring<K> {
-    keys: Vec<K>,
+    /// Each with the place where it is configured.
+    keys: Vec<(String, K)>,
     unusable: Option<String>,
 }
 
@@ -19,21 +25,32 @@ impl<K> Keyring<K> {
         secrets: &[Result<Secret, MissingSecret>],
         load: impl Fn(&str) -> Result<K, &'static str>,
     ) -> Self {
+        Self::load_at(&format!("vendors.{vendor}.secrets"), secrets, load)
+    }
+
+    /// As [`Keyring::load`], for a list of secrets elsewhere in the configuration.
+    pub fn load_at(
+        place: &str,
+        secrets: &[Result<Secret, MissingSecret>],
+        load: impl Fn(&str) -> Result<K, &'static str>,
+    ) -> Self {
         let mut keyring = Self { keys: Vec::with_capacity(secrets.len()), unusable: None };
         if secrets.is_empty() {
-            keyring.unusable = Some(format!("vendors.{vendor}.secrets is empty"));
+            keyring.unusable = Some(format!("{place} is empty"));
         }
         for (index, secret) in secrets.iter().enumerate() {
-            match load_one(&format!("vendors.{vendor}.secrets[{index}]"), secret, &load) {
-                Ok(key) => keyring.keys.push(key),
+            let place = format!("{place}[{index}]");
+            match load_one(&place, secret, &load) {
+                Ok(key) => keyring.keys.push((place, key)),
                 Err(problem) => _ = keyring.unusable.get_or_insert(problem),
             }
         }
         keyring
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &K> {
-        self.keys.iter()
+    /// Each live key, after the place where it is configured.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &K)> {
+        self.keys.iter().map(|(place, key)| (place.as_str(), key))
     }
 
     /// Whether a key of this kind is there at all.
@@ -83,18 +100,49 @@ pub(super) fn or_no_key(verdict: Result<(), Refusal>, unusable: Option<&str>) ->
 ///
 /// # Errors
 /// The header is missing, empty, repeated or not visible ASCII.
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Refusal> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next().filter(|value| !value.is_empty()).ok_or(Refusal::MissingHeader(name))?;
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &'static str, trace: &mut Trace) -> Result<&'a str, Refusal> {
+    single(&headers.get_all(name), || Cow::Borrowed(name), trace)
+}
+
+/// As [`header`], of a name that the configuration gives.
+pub(super) fn configured_header<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+    trace: &mut Trace,
+) -> Result<&'a str, Refusal> {
+    single(&headers.get_all(name), || Cow::Owned(name.as_str().to_owned()), trace)
+}
+
+fn single<'a>(
+    values: &GetAll<'a, http::HeaderValue>,
+    name: impl Fn() -> Cow<'static, str>,
+    trace: &mut Trace,
+) -> Result<&'a str, Refusal> {
+    let mut values = values.iter();
+    let value = values.next().filter(|value| !value.is_empty()).ok_or_else(|| Refusal::MissingHeader(name()))?;
     if values.next().is_some() {
-        return Err(Refusal::Malformed(name));
+        return Err(Refusal::Malformed(name()));
     }
-    value.to_str().map_err(|_| Refusal::Malformed(name))
+    let text = value.to_str().map_err(|_| Refusal::Malformed(name()))?;
+    trace.header(&name(), text);
+    Ok(text)
 }
 
 /// Whether two texts are equal, in a time that does not tell where they differ.
 pub(super) fn same(expected: &[u8], given: &[u8]) -> bool {
     expected.ct_eq(given).into()
+}
+
+/// As [`same`], of the signature that a secret gives (as the header would have it) and the one received.
+pub(super) fn matches(key: &str, expected: &[u8], received: &[u8], trace: &mut Trace) -> bool {
+    let matched = same(expected, received);
+    trace.record(|| Step::Tried {
+        key: key.to_owned(),
+        expected: Some(String::from_utf8_lossy(expected).into_owned()),
+        received: String::from_utf8_lossy(received).into_owned(),
+        matched,
+    });
+    matched
 }
 
 /// Seconds since 1970, in digits only.

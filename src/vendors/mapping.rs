@@ -1,16 +1,18 @@
-//! The generic payload: JSON whose meaning the configuration tells.
+//! The generic payload: JSON or a form whose meaning the configuration tells.
+
+mod source;
 
 use std::collections::BTreeMap;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 use serde_json::Value;
 
-use super::{Callback, Unreadable, digest, json};
+use super::{Callback, Identity, Request, Unreadable, digest, json};
 use crate::{
-    clock::Timestamp,
     config::Mapping,
     event::{Event, EventType},
 };
+use source::{Parts, Source};
 
 /// Reads payloads as one [`Mapping`] tells. Without one every payload is unreadable (and so parked).
 #[derive(Debug)]
@@ -20,12 +22,25 @@ pub(super) struct Reader {
     headers: Vec<HeaderName>,
 }
 
+/// What the mapping expects of a body.
+#[derive(Debug)]
+enum Body {
+    /// One event, read from JSON.
+    Object,
+    /// JSON with an array at this pointer, and an event in each of its elements.
+    Each(String),
+    Form,
+    /// The body is not read at all.
+    Unread,
+}
+
 /// A mapping, ready for use.
 #[derive(Debug)]
 struct Plan {
-    each: Option<String>,
+    body: Body,
     message_id: Source,
-    event_id: Source,
+    /// `None`: a digest of the callback.
+    event_id: Option<Source>,
     status: Source,
     occurred_at: Option<Source>,
     recipient: Option<Source>,
@@ -35,75 +50,15 @@ struct Plan {
     statuses: BTreeMap<String, EventType>,
 }
 
-/// Where a field is found.
-#[derive(Debug, Clone)]
-enum Source {
-    /// A JSON Pointer.
-    Pointer(String),
-    /// A header; the second name is asked where the first is absent.
-    Header(HeaderName, Option<HeaderName>),
-    /// The configuration names a header that cannot exist.
-    Nowhere,
-}
-
-impl Source {
-    fn parse(text: &str) -> Self {
-        let Some(name) = text.strip_prefix("header:") else { return Source::Pointer(text.to_owned()) };
-        let Ok(name) = HeaderName::from_bytes(name.trim().as_bytes()) else { return Source::Nowhere };
-        match name.as_str() {
-            // Two names of one header. The order is the verifier's, so that the id that is read is the one signed.
-            "webhook-id" | "svix-id" => {
-                Source::Header(HeaderName::from_static("webhook-id"), Some(HeaderName::from_static("svix-id")))
-            }
-            _ => Source::Header(name, None),
-        }
-    }
-
-    fn header_names(&self) -> impl Iterator<Item = &HeaderName> {
-        let (first, second) = match self {
-            Source::Header(first, second) => (Some(first), second.as_ref()),
-            Source::Pointer(_) | Source::Nowhere => (None, None),
-        };
-        first.into_iter().chain(second)
-    }
-
-    fn in_headers<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        let value = self.header_names().find_map(|name| headers.get(name))?;
-        value.to_str().ok().filter(|text| !text.is_empty())
-    }
-
-    fn text(&self, element: &Value, headers: &HeaderMap) -> Option<String> {
-        match self {
-            Source::Pointer(pointer) => element.pointer(pointer).and_then(json::text),
-            Source::Header(..) | Source::Nowhere => self.in_headers(headers).map(str::to_owned),
-        }
-    }
-
-    fn time(&self, element: &Value, headers: &HeaderMap) -> Option<Timestamp> {
-        match self {
-            Source::Pointer(pointer) => element.pointer(pointer).and_then(json::time),
-            Source::Header(..) | Source::Nowhere => self.in_headers(headers).and_then(json::time_of_text),
-        }
-    }
-}
-
 impl Reader {
+    /// The event's id is by default that of Standard Webhooks.
     pub fn new(vendor: &str, mapping: Option<&Mapping>) -> Self {
-        let plan = mapping.map(|mapping| {
-            let optional = |source: &Option<String>| source.as_deref().map(Source::parse);
-            Plan {
-                each: mapping.each.clone(),
-                message_id: Source::parse(&mapping.message_id),
-                event_id: Source::parse(mapping.event_id.as_deref().unwrap_or("header:webhook-id")),
-                status: Source::parse(&mapping.status),
-                occurred_at: optional(&mapping.occurred_at),
-                recipient: optional(&mapping.recipient),
-                sender: optional(&mapping.sender),
-                reason_code: optional(&mapping.reason_code),
-                reason: optional(&mapping.reason),
-                statuses: mapping.statuses.clone(),
-            }
-        });
+        Self::with_event_id(vendor, mapping, Some(&HeaderName::from_static("webhook-id")))
+    }
+
+    /// The event's id is by default in this header, which the signature covers.
+    pub fn with_event_id(vendor: &str, mapping: Option<&Mapping>, header: Option<&HeaderName>) -> Self {
+        let plan = mapping.map(|mapping| Plan::new(mapping, header));
         let mut headers: Vec<HeaderName> = plan.iter().flat_map(Plan::header_names).cloned().collect();
         headers.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         headers.dedup();
@@ -115,20 +70,30 @@ impl Reader {
         &self.headers
     }
 
-    /// The id of the callback, where the mapping takes event ids from a header.
-    pub fn header_event_id<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        self.plan.as_ref()?.event_id.in_headers(headers)
+    /// The id of the callback, where the mapping takes event ids from outside of a JSON body.
+    pub fn identify(&self, request: &Request<'_>) -> Identity {
+        let event_id = self.plan.as_ref().and_then(|plan| plan.event_id.as_ref());
+        let id = event_id.and_then(|source| source.without_json(Parts::of_request(request)));
+        Identity { subject: None, dedupe_key: id.map(|id| format!("{}:{id}", self.vendor)) }
     }
 
     /// The events of a callback.
     ///
     /// # Errors
-    /// The body is not JSON, or has no array where `each` says so.
+    /// The body is not JSON, has no array where `each` says so, or is a form without any field that the mapping reads.
     pub fn events(&self, callback: &Callback) -> Result<Vec<Event>, Unreadable> {
         let plan = self.plan.as_ref().ok_or_else(|| Unreadable("the vendor has no mapping".into()))?;
-        let body: Value = serde_json::from_slice(&callback.body).map_err(|error| json::unreadable("JSON", &error))?;
         let mut digest = Fallback { callback, digest: None };
-        let Some(each) = &plan.each else {
+        let body = match &plan.body {
+            Body::Object | Body::Each(_) => {
+                serde_json::from_slice(&callback.body).map_err(|error| json::unreadable("JSON", &error))?
+            }
+            Body::Form if !plan.has_form_field(callback) => {
+                return Err(Unreadable("the body is not a form with any of the mapping's fields".into()));
+            }
+            Body::Form | Body::Unread => Value::Null,
+        };
+        let Body::Each(each) = &plan.body else {
             return Ok(vec![self.event(plan, &body, None, callback, &mut digest)]);
         };
         match body.pointer(each) {
@@ -150,12 +115,13 @@ impl Reader {
         fallback: &mut Fallback<'_>,
     ) -> Event {
         let vendor = &self.vendor;
-        let text = |source: &Source| source.text(element, &callback.headers);
+        let parts = Parts::of_callback(callback);
+        let text = |source: &Source| source.text(element, parts);
         let optional = |source: &Option<Source>| source.as_ref().and_then(text);
 
-        let event_id = match (text(&plan.event_id), &plan.event_id, index) {
-            // A header names the whole callback, not one of its elements.
-            (Some(id), Source::Header(..), Some(index)) => format!("{id}:{index}"),
+        let event_id = match (optional(&plan.event_id), &plan.event_id, index) {
+            // That names the whole callback, not one of its elements.
+            (Some(id), Some(source), Some(index)) if source.is_outside_the_body() => format!("{id}:{index}"),
             (Some(id), ..) => id,
             (None, _, index) => fallback.id(index),
         };
@@ -163,7 +129,7 @@ impl Reader {
         let status = text(&plan.status).unwrap_or_default();
         let event_type = plan.statuses.get(&status).copied().unwrap_or(EventType::Unknown);
         Event {
-            occurred_at: plan.occurred_at.as_ref().and_then(|source| source.time(element, &callback.headers)),
+            occurred_at: plan.occurred_at.as_ref().and_then(|source| source.time(element, parts)),
             provider_status: status,
             recipient: optional(&plan.recipient),
             sender: optional(&plan.sender),
@@ -175,12 +141,42 @@ impl Reader {
 }
 
 impl Plan {
+    fn new(mapping: &Mapping, event_id: Option<&HeaderName>) -> Self {
+        let optional = |source: &Option<String>| source.as_deref().map(Source::parse);
+        let mut plan = Self {
+            body: Body::Unread,
+            message_id: Source::parse(&mapping.message_id),
+            event_id: optional(&mapping.event_id).or_else(|| event_id.cloned().map(Source::header)),
+            status: Source::parse(&mapping.status),
+            occurred_at: optional(&mapping.occurred_at),
+            recipient: optional(&mapping.recipient),
+            sender: optional(&mapping.sender),
+            reason_code: optional(&mapping.reason_code),
+            reason: optional(&mapping.reason),
+            statuses: mapping.statuses.clone(),
+        };
+        plan.body = match &mapping.each {
+            Some(each) => Body::Each(each.clone()),
+            None if plan.sources().any(|source| matches!(source, Source::Form(_))) => Body::Form,
+            None if plan.sources().any(|source| matches!(source, Source::Pointer(_))) => Body::Object,
+            None => Body::Unread,
+        };
+        plan
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &Source> {
+        let Self { event_id, occurred_at, recipient, sender, reason_code, reason, .. } = self;
+        let optional = [event_id, occurred_at, recipient, sender, reason_code, reason];
+        [&self.message_id, &self.status].into_iter().chain(optional.into_iter().flatten())
+    }
+
     fn header_names(&self) -> impl Iterator<Item = &HeaderName> {
-        let optional = [&self.occurred_at, &self.recipient, &self.sender, &self.reason_code, &self.reason];
-        [&self.message_id, &self.event_id, &self.status]
-            .into_iter()
-            .chain(optional.into_iter().flatten())
-            .flat_map(Source::header_names)
+        self.sources().flat_map(Source::header_names)
+    }
+
+    fn has_form_field(&self, callback: &Callback) -> bool {
+        let parts = Parts::of_callback(callback);
+        self.sources().any(|source| matches!(source, Source::Form(_)) && source.without_json(parts).is_some())
     }
 }
 

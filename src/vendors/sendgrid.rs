@@ -10,22 +10,18 @@ mod payload;
 
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use p256::{
-    ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier},
-    pkcs8::DecodePublicKey,
+use aws_lc_rs::{
+    digest::{Context, SHA256},
+    signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey},
 };
-use sha2::{Digest, Sha256};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use p256::ecdsa::Signature;
 
 use super::{
-    Callback, Identity, Refusal, Request, Unreadable, Vendor,
+    Callback, Identity, Refusal, Request, Trace, Unreadable, Vendor,
     keyring::{self, Keyring},
 };
-use crate::{
-    clock::Timestamp,
-    config::{Answer, VendorConfig},
-    event::Event,
-};
+use crate::{clock::Timestamp, config::VendorConfig, event::Event};
 
 const SIGNATURE: &str = "x-twilio-email-event-webhook-signature";
 const TIMESTAMP: &str = "x-twilio-email-event-webhook-timestamp";
@@ -33,57 +29,53 @@ const TIMESTAMP: &str = "x-twilio-email-event-webhook-timestamp";
 #[derive(Debug)]
 pub(super) struct SendGrid {
     name: String,
-    keys: Keyring<VerifyingKey>,
+    keys: Keyring<ParsedPublicKey>,
     /// Off unless configured: SendGrid retries for 24 hours with the first signature.
     tolerance: Option<Duration>,
-    answer: Option<Answer>,
 }
 
 impl SendGrid {
     pub fn new(name: &str, config: &VendorConfig) -> Self {
-        Self {
-            name: name.to_owned(),
-            keys: Keyring::load(name, &config.secrets, load),
-            tolerance: config.tolerance,
-            answer: config.answer.clone(),
-        }
+        Self { name: name.to_owned(), keys: Keyring::load(name, &config.secrets, load), tolerance: config.tolerance }
     }
 
-    fn check(&self, request: &Request<'_>, now: Timestamp) -> Result<(), Refusal> {
-        let signature = keyring::header(request.headers, SIGNATURE)?;
-        let timestamp = keyring::header(request.headers, TIMESTAMP)?;
+    fn check(&self, request: &Request<'_>, now: Timestamp, trace: &mut Trace) -> Result<(), Refusal> {
+        let signature = keyring::header(request.headers, SIGNATURE, trace)?;
+        let timestamp = keyring::header(request.headers, TIMESTAMP, trace)?;
         if let Some(tolerance) = self.tolerance {
-            let signed = keyring::seconds(timestamp).ok_or(Refusal::Malformed(TIMESTAMP))?;
+            let signed = keyring::seconds(timestamp).ok_or(Refusal::malformed(TIMESTAMP))?;
             keyring::fresh(signed, now, tolerance)?;
         }
-        let signature = STANDARD
-            .decode(signature)
-            .ok()
-            .and_then(|der| Signature::from_der(&der).ok())
-            .ok_or(Refusal::Malformed(SIGNATURE))?;
-        let digest = Sha256::new().chain_update(timestamp).chain_update(request.body).finalize();
-        if self.keys.iter().any(|key| key.verify_prehash(&digest, &signature).is_ok()) {
-            Ok(())
-        } else {
-            Err(Refusal::Mismatch)
-        }
+        let der = STANDARD.decode(signature).ok().filter(|der| Signature::from_der(der).is_ok());
+        let der = der.ok_or(Refusal::malformed(SIGNATURE))?;
+        let mut digest = Context::new(&SHA256);
+        digest.update(timestamp.as_bytes());
+        digest.update(request.body);
+        let digest = digest.finish();
+        trace.signed("the timestamp, directly followed by the body", || [timestamp.as_bytes(), request.body].concat());
+        let signed = self.keys.iter().any(|(place, key)| {
+            let signed = key.verify_digest_sig(&digest, &der).is_ok();
+            trace.tried_public(place, signature, signed);
+            signed
+        });
+        if signed { Ok(()) } else { Err(Refusal::Mismatch) }
     }
 }
 
 /// The key as the console shows it: base64 of a DER public key. PEM armour and line ends do no harm.
-fn load(text: &str) -> Result<VerifyingKey, &'static str> {
+fn load(text: &str) -> Result<ParsedPublicKey, &'static str> {
     let base64: String = text
         .lines()
         .filter(|line| !line.starts_with("-----"))
         .flat_map(|line| line.chars().filter(|character| !character.is_whitespace()))
         .collect();
     let der = STANDARD.decode(base64).map_err(|_| "is not base64")?;
-    VerifyingKey::from_public_key_der(&der).map_err(|_| "is not the DER of a P-256 public key")
+    ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, der).map_err(|_| "is not the DER of a P-256 public key")
 }
 
 impl Vendor for SendGrid {
-    fn verify(&self, request: &Request<'_>, now: Timestamp) -> Result<(), Refusal> {
-        keyring::or_no_key(self.check(request, now), self.keys.unusable())
+    fn verify(&self, request: &Request<'_>, now: Timestamp, trace: &mut Trace) -> Result<(), Refusal> {
+        keyring::or_no_key(self.check(request, now, trace), self.keys.unusable())
     }
 
     /// A batch has many ids and none of its own.
@@ -96,9 +88,5 @@ impl Vendor for SendGrid {
             Some(mail) => Ok(vec![mail.event(&self.name, callback)]),
             None => payload::events(&self.name, callback),
         }
-    }
-
-    fn answer(&self) -> Option<Answer> {
-        self.answer.clone()
     }
 }

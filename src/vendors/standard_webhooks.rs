@@ -16,15 +16,11 @@ use p256::ecdsa::signature::MultipartVerifier;
 use sha2::Sha256;
 
 use super::{
-    Callback, Identity, Refusal, Request, Unreadable, Vendor,
+    Callback, Handshake, Identity, Refusal, Request, Trace, Unreadable, Vendor, challenge,
     keyring::{self, Keyring},
     mapping::Reader,
 };
-use crate::{
-    clock::Timestamp,
-    config::{Answer, VendorConfig},
-    event::Event,
-};
+use crate::{clock::Timestamp, config::VendorConfig, event::Event};
 
 /// The specification's own.
 const TOLERANCE: Duration = Duration::from_secs(300);
@@ -44,7 +40,6 @@ pub(super) struct StandardWebhooks {
     name: String,
     keys: Keyring<Key>,
     tolerance: Duration,
-    answer: Option<Answer>,
     reader: Reader,
 }
 
@@ -103,38 +98,40 @@ impl StandardWebhooks {
             name: name.to_owned(),
             keys: Keyring::load(name, &config.secrets, Key::load),
             tolerance: config.tolerance.unwrap_or(TOLERANCE),
-            answer: config.answer.clone(),
             reader: Reader::new(name, config.mapping.as_ref()),
         }
     }
 
-    fn check(&self, request: &Request<'_>, now: Timestamp) -> Result<(), Refusal> {
+    fn check(&self, request: &Request<'_>, now: Timestamp, trace: &mut Trace) -> Result<(), Refusal> {
         let names = Names::of(request.headers);
-        let id = keyring::header(request.headers, names.id)?;
-        let timestamp = keyring::header(request.headers, names.timestamp)?;
-        let signatures = keyring::header(request.headers, names.signature)?;
-        let signed = keyring::seconds(timestamp).ok_or(Refusal::Malformed(names.timestamp))?;
+        let id = keyring::header(request.headers, names.id, trace)?;
+        let timestamp = keyring::header(request.headers, names.timestamp, trace)?;
+        let signatures = keyring::header(request.headers, names.signature, trace)?;
+        let signed = keyring::seconds(timestamp).ok_or(Refusal::malformed(names.timestamp))?;
         keyring::fresh(signed, now, self.tolerance)?;
 
         let message = [id.as_bytes(), b".", timestamp.as_bytes(), b".", request.body];
         let of_version = |version: &'static str| {
             signatures.split(' ').filter_map(move |signature| signature.strip_prefix(version)?.strip_prefix(','))
         };
-        for key in self.keys.iter() {
+        trace.signed("webhook-id, timestamp and body, with dots between them", || message.concat());
+        for (place, key) in self.keys.iter() {
             let signed = match key {
                 Key::Symmetric(state) => {
                     let mut given = of_version("v1").peekable();
                     given.peek().is_some() && {
                         let expected = symmetric(state, &message);
-                        given.any(|given| keyring::same(&expected, given.as_bytes()))
+                        given.any(|given| keyring::matches(place, &expected, given.as_bytes(), trace))
                     }
                 }
                 Key::Asymmetric(key) => of_version("v1a").take(MAX_ASYMMETRIC).any(|given| {
-                    STANDARD
+                    let signed = STANDARD
                         .decode(given)
                         .ok()
                         .and_then(|bytes| Signature::from_slice(&bytes).ok())
-                        .is_some_and(|signature| key.multipart_verify(&message, &signature).is_ok())
+                        .is_some_and(|signature| key.multipart_verify(&message, &signature).is_ok());
+                    trace.tried_public(place, given, signed);
+                    signed
                 }),
             };
             if signed {
@@ -142,7 +139,7 @@ impl StandardWebhooks {
             }
         }
         if of_version("v1").chain(of_version("v1a")).next().is_none() {
-            return Err(Refusal::Unknown("the version of every signature"));
+            return Err(Refusal::unknown("the version of every signature"));
         }
         Err(Refusal::Mismatch)
     }
@@ -160,12 +157,16 @@ fn symmetric(state: &Hmac<Sha256>, message: &[&[u8]]) -> [u8; 44] {
 }
 
 impl Vendor for StandardWebhooks {
-    fn verify(&self, request: &Request<'_>, now: Timestamp) -> Result<(), Refusal> {
-        keyring::or_no_key(self.check(request, now), self.keys.unusable())
+    fn verify(&self, request: &Request<'_>, now: Timestamp, trace: &mut Trace) -> Result<(), Refusal> {
+        keyring::or_no_key(self.check(request, now, trace), self.keys.unusable())
+    }
+
+    fn handshake(&self, request: &Request<'_>, _now: Timestamp) -> Option<Handshake> {
+        challenge::event_grid(request)
     }
 
     fn identify(&self, request: &Request<'_>) -> Identity {
-        let id = keyring::header(request.headers, Names::of(request.headers).id).ok();
+        let id = keyring::header(request.headers, Names::of(request.headers).id, &mut Trace::off()).ok();
         Identity { subject: None, dedupe_key: id.map(|id| format!("{}:{id}", self.name)) }
     }
 
@@ -175,9 +176,5 @@ impl Vendor for StandardWebhooks {
 
     fn normalise(&self, callback: &Callback) -> Result<Vec<Event>, Unreadable> {
         self.reader.events(callback)
-    }
-
-    fn answer(&self) -> Option<Answer> {
-        self.answer.clone()
     }
 }

@@ -9,7 +9,7 @@ mod signature;
 
 use http::header::CONTENT_TYPE;
 
-use super::{Callback, Identity, Refusal, Request, Unreadable, Vendor, keyring};
+use super::{Callback, Identity, Refusal, Request, Trace, Unreadable, Vendor, keyring};
 use crate::{
     clock::Timestamp,
     config::{Answer, VendorConfig},
@@ -20,28 +20,17 @@ use crate::{
 pub(super) struct Twilio {
     name: String,
     keys: signature::Keys,
-    answer: Answer,
 }
 
 impl Twilio {
     pub fn new(name: &str, config: &VendorConfig) -> Self {
-        // An inbound message is answered with what to do: an empty document says "nothing". An empty body would be
-        // logged as an error in the customer's console.
-        let empty = || Answer {
-            content_type: "text/xml".into(),
-            body: r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#.into(),
-        };
-        Self {
-            name: name.to_owned(),
-            keys: signature::Keys::load(name, config),
-            answer: config.answer.clone().unwrap_or_else(empty),
-        }
+        Self { name: name.to_owned(), keys: signature::Keys::load(name, config) }
     }
 }
 
 impl Vendor for Twilio {
-    fn verify(&self, request: &Request<'_>, _now: Timestamp) -> Result<(), Refusal> {
-        keyring::or_no_key(self.keys.check(request), self.keys.unusable())
+    fn verify(&self, request: &Request<'_>, _now: Timestamp, trace: &mut Trace) -> Result<(), Refusal> {
+        keyring::or_no_key(self.keys.check(request, trace), self.keys.unusable())
     }
 
     fn identify(&self, request: &Request<'_>) -> Identity {
@@ -58,7 +47,12 @@ impl Vendor for Twilio {
     }
 
     fn answer(&self) -> Option<Answer> {
-        Some(self.answer.clone())
+        // An inbound message is answered with what to do: an empty document says "nothing". An empty body would be
+        // logged as an error in the customer's console.
+        Some(Answer {
+            content_type: "text/xml".into(),
+            body: r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#.into(),
+        })
     }
 }
 

@@ -1,35 +1,31 @@
 //! A vendor that signs nothing. It must be asked for by name (`scheme = "none"`) and belongs behind a network that
 //! only the vendor can reach.
 
-use super::{Callback, Identity, Refusal, Request, Unreadable, Vendor, mapping::Reader};
-use crate::{
-    clock::Timestamp,
-    config::{Answer, VendorConfig},
-    event::Event,
-};
+use super::{Callback, Handshake, Identity, Refusal, Request, Trace, Unreadable, Vendor, challenge, mapping::Reader};
+use crate::{clock::Timestamp, config::VendorConfig, event::Event};
 
 #[derive(Debug)]
 pub(super) struct Unsigned {
-    name: String,
-    answer: Option<Answer>,
     reader: Reader,
 }
 
 impl Unsigned {
     pub fn new(name: &str, config: &VendorConfig) -> Self {
-        let reader = Reader::new(name, config.mapping.as_ref());
-        Self { name: name.to_owned(), answer: config.answer.clone(), reader }
+        Self { reader: Reader::new(name, config.mapping.as_ref()) }
     }
 }
 
 impl Vendor for Unsigned {
-    fn verify(&self, _request: &Request<'_>, _now: Timestamp) -> Result<(), Refusal> {
+    fn verify(&self, _request: &Request<'_>, _now: Timestamp, _trace: &mut Trace) -> Result<(), Refusal> {
         Ok(())
     }
 
+    fn handshake(&self, request: &Request<'_>, _now: Timestamp) -> Option<Handshake> {
+        challenge::event_grid(request)
+    }
+
     fn identify(&self, request: &Request<'_>) -> Identity {
-        let dedupe_key = self.reader.header_event_id(request.headers).map(|id| format!("{}:{id}", self.name));
-        Identity { subject: None, dedupe_key }
+        self.reader.identify(request)
     }
 
     fn kept_headers(&self) -> &[http::HeaderName] {
@@ -38,9 +34,5 @@ impl Vendor for Unsigned {
 
     fn normalise(&self, callback: &Callback) -> Result<Vec<Event>, Unreadable> {
         self.reader.events(callback)
-    }
-
-    fn answer(&self) -> Option<Answer> {
-        self.answer.clone()
     }
 }

@@ -88,10 +88,10 @@ async fn a_body_over_the_limit_gets_413_without_being_read_whole() {
 }
 
 #[tokio::test]
-async fn a_body_that_stalls_gets_408_and_one_that_breaks_off_400() {
+async fn a_body_that_stalls_gets_503_and_one_that_breaks_off_400() {
     let app = TestApp::with(config(&[("body_timeout = \"5s\"", "body_timeout = \"50ms\"")]));
     let request = Request::post(PATH).body(Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()));
-    assert_eq!(app.send(request.unwrap()).await.status(), StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(app.send(request.unwrap()).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     let broken = stream::iter([Ok(Bytes::from("Mess")), Err(std::io::Error::other("reset"))]);
     let response = app.send(Request::post(PATH).body(Body::from_stream(broken)).unwrap()).await;
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
@@ -257,4 +257,32 @@ async fn callbacks_that_differ_only_in_a_header_that_is_read_are_two() {
     assert_eq!(app.process("email").await, 2, "the repeat is dropped");
     let status = app.status("resend:m1").await.unwrap();
     assert_eq!((&status["status"], &status["events"]), (&"message.delivered".into(), &2.into()));
+}
+
+#[tokio::test]
+async fn a_configured_answer_takes_the_place_of_the_vendors_own() {
+    let line = "services = { sms = \"sms\", whatsapp = \"sms\", voice = \"voice\" }";
+    let own = format!("{line}\nanswer = {{ content_type = \"application/json\", body = \"{{}}\" }}");
+    let app = TestApp::with(config(&[(line, &own)]));
+    let parameters = [("MessageSid", "SM1"), ("MessageStatus", "sent")];
+    let response = app.twilio("/incoming/twilio/sms/status", &parameters).await;
+    assert_eq!(response.headers()["content-type"], "application/json");
+    assert_eq!(text(response).await, "{}");
+}
+
+#[tokio::test]
+async fn an_e_mail_vendor_may_send_more_than_others_and_only_a_few_at_a_time() {
+    let app = TestApp::start();
+    let large = || vec![b' '; 2 << 20];
+    let twilio = app.send(Request::post(PATH).body(Body::from(large())).unwrap()).await;
+    assert_eq!(twilio.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let sendgrid = || Request::post("/incoming/sendgrid/email/events").body(Body::from(large())).unwrap();
+    assert_eq!(app.send(sendgrid()).await.status(), StatusCode::UNAUTHORIZED, "read whole, and not signed");
+
+    let held = app.app.large_bodies.acquire_many(8).await.unwrap();
+    let response = app.send(sendgrid()).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers().contains_key("retry-after"));
+    drop(held);
+    assert_eq!(app.send(sendgrid()).await.status(), StatusCode::UNAUTHORIZED);
 }

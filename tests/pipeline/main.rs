@@ -7,4 +7,5 @@ mod consent;
 mod door;
 mod exactly_once;
 mod failures;
+mod handshakes;
 mod outbox;

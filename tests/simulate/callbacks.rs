@@ -51,7 +51,8 @@ fn every_kind_of_event_occurs_on_its_route() {
     use EventType::*;
     let mut seen: BTreeMap<String, BTreeSet<EventType>> = BTreeMap::new();
     for (_, request, facts) in told(&plan_of(&[], shape(6000, 5))) {
-        seen.entry(request.path).or_default().extend(facts.iter().map(|fact| fact.event_type));
+        let path = request.path.split('?').next().unwrap().to_owned();
+        seen.entry(path).or_default().extend(facts.iter().map(|fact| fact.event_type));
     }
     let sms = BTreeSet::from([
         MessageQueued,
@@ -75,13 +76,17 @@ fn every_kind_of_event_occurs_on_its_route() {
         MessageComplained,
         RecipientUnsubscribed,
     ]);
-    let resend: BTreeSet<_> = config("").vendors["resend"].mapping.clone().unwrap().statuses.into_values().collect();
+    let mapped = |vendor: &str| -> BTreeSet<_> {
+        config("").vendors[vendor].mapping.clone().unwrap().statuses.into_values().collect()
+    };
     assert_eq!(seen["/incoming/twilio/sms/status"], sms);
     assert!(seen["/incoming/twilio/whatsapp/status"].contains(&MessageRead));
     assert_eq!(seen["/incoming/twilio/sms/inbound"], inbound);
     assert_eq!(seen["/incoming/twilio/voice/status"], calls);
     assert_eq!(seen["/incoming/sendgrid/email/events"], mail);
-    assert_eq!(seen["/incoming/resend/email/events"], resend);
+    assert_eq!(seen["/incoming/resend/email/events"], mapped("resend"));
+    assert_eq!(seen["/incoming/acme-sms/sms/events"], mapped("acme-sms"));
+    assert_eq!(seen["/incoming/textly/sms/events"], mapped("textly"));
 }
 
 #[test]
@@ -216,12 +221,37 @@ fn a_mapping_that_contradicts_itself_is_told_before_anything_is_sent() {
 }
 
 #[test]
+fn a_form_and_a_query_are_written_as_a_vendor_would() {
+    for (_, request, facts) in told(&plan_of(&["textly"], shape(300, 4))) {
+        let (path, query) = request.path.split_once('?').unwrap();
+        assert_eq!((path, query), ("/incoming/textly/sms/events", &*format!("message={}", facts[0].message_id)));
+        assert_eq!(request.headers["content-type"], "application/x-www-form-urlencoded");
+        let form: BTreeMap<String, String> = form_urlencoded::parse(&request.body).into_owned().collect();
+        assert_eq!((&form["Status"], &form["To"]), (&facts[0].status, &facts[0].recipient));
+        assert!(String::from_utf8_lossy(&request.body).contains("To=%2B1"));
+        assert_eq!(form["Time"].parse().ok(), facts[0].at);
+        let wrong = matches!(facts[0].event_type, EventType::MessageUndelivered | EventType::MessageRejected);
+        assert_eq!(form.contains_key("ErrorCode"), wrong);
+        let delivery = request.headers["x-textly-delivery"].to_str().unwrap();
+        assert_eq!(format!("textly:{delivery}"), facts[0].dedupe_key);
+    }
+}
+
+#[test]
+fn without_an_id_by_which_the_ledger_could_be_asked_nobody_plays() {
+    let github = "[vendors.hub]\nscheme = \"github\"\nservices = { sms = \"sms\" }\nsecrets = [\"env:OTHER_SECRET\"]\n\
+                  [vendors.hub.mapping]\nmessage_id = \"/id\"\nstatus = \"/s\"\nstatuses = { a = \"message.sent\" }\n";
+    let error = Cast::new(&config(github), &["hub".into()], &|_| None).err().unwrap().to_string();
+    assert!(error.contains("event_id"), "{error}");
+}
+
+#[test]
 fn who_cannot_be_signed_for_is_skipped_unless_named() {
     let mut config = config("");
     config.demo_secrets.clear();
     let cast = Cast::new(&config, &[], &|_| None).unwrap();
     let playing: Vec<_> = cast.generators.iter().map(|generator| generator.vendor().to_owned()).collect();
-    assert_eq!(playing, ["resend", "twilio"]);
+    assert_eq!(playing, ["acme-sms", "resend", "textly", "twilio"]);
     let error = Cast::new(&config, &["sendgrid".into()], &|_| None).err().unwrap().to_string();
     assert!(error.contains(SENDGRID_KEY), "{error}");
 

@@ -28,7 +28,12 @@ fn config(more: &str) -> Config {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/sluice.toml")).unwrap();
     let text = text.replace("\n[demo.secrets]\n", &format!("\n{more}\n[demo.secrets]\n"));
     let text = text.replace("\"http://127.0.0.1:7071\"", "\"https://callbacks.example.com/v1\"");
-    Config::parse(Path::new("test.toml"), &text, &|name| (name == "OTHER_SECRET").then(|| "b3RoZXI".into())).unwrap()
+    let secret = |name: &str| match name {
+        "OTHER_SECRET" => Some("b3RoZXI".into()),
+        "BASIC_SECRET" => Some("sluice:pass word".into()),
+        _ => None,
+    };
+    Config::parse(Path::new("test.toml"), &text, &secret).unwrap()
 }
 
 fn cast(config: &Config, names: &[&str]) -> Cast {

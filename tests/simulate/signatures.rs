@@ -6,16 +6,21 @@ use p256::{
     pkcs8::DecodePublicKey,
 };
 use sha1::Sha1;
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 use sluice::simulate::{Plan, SignedRequest};
 
 use crate::{cast, config, plan_of, shape, started};
 
 fn hmac<D: Digest>(key: &[u8], message: &[u8]) -> String {
-    assert!(key.len() <= 64);
-    let pad = |byte: u8| -> Vec<u8> { (0..64).map(|i| key.get(i).unwrap_or(&0) ^ byte).collect() };
+    STANDARD.encode(code::<D>(64, key, message))
+}
+
+/// The block is 64 bytes wide for SHA-1 and SHA-256, and 128 for SHA-384 and SHA-512.
+fn code<D: Digest>(block: usize, key: &[u8], message: &[u8]) -> Vec<u8> {
+    assert!(key.len() <= block);
+    let pad = |byte: u8| -> Vec<u8> { (0..block).map(|i| key.get(i).unwrap_or(&0) ^ byte).collect() };
     let inner = D::digest([pad(0x36), message.to_vec()].concat());
-    STANDARD.encode(D::digest([pad(0x5c), inner.to_vec()].concat()))
+    D::digest([pad(0x5c), inner.to_vec()].concat()).to_vec()
 }
 
 fn twilio_text(url: &str, body: &[u8]) -> String {
@@ -94,5 +99,25 @@ fn standard_webhooks_sign_id_timestamp_and_body() {
         let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", &request.body].concat();
         let expected = format!("v1,{}", hmac::<Sha256>(b"demo-resend-secret-not-a-secret", &signed));
         assert_eq!(header(&request, "webhook-signature"), expected);
+    }
+}
+
+#[test]
+fn a_described_signature_covers_what_its_template_says() {
+    let acme = plan_of(&["acme-sms"], shape(60, 1));
+    for request in requests(&acme) {
+        let timestamp = header(&request, "x-acme-timestamp");
+        assert_eq!(timestamp, started().timestamp().to_string());
+        let signed = [b"v1:", timestamp.as_bytes(), b":", &request.body].concat();
+        let expected = hex::encode(code::<Sha256>(64, b"demo-acme-sms-secret-not-a-secret", &signed));
+        assert_eq!(header(&request, "x-acme-signature"), format!("v1={expected}"));
+    }
+    let textly = plan_of(&["textly"], shape(60, 1));
+    for request in requests(&textly) {
+        let (url, id) =
+            (format!("https://callbacks.example.com/v1{}", request.path), header(&request, "x-textly-delivery"));
+        let signed = [format!("POST\n{url}\n{id}\n").as_bytes(), &request.body].concat();
+        let expected = STANDARD.encode(code::<Sha512>(128, b"demo-textly-secret-not-a-secret", &signed));
+        assert_eq!(header(&request, "x-textly-signature"), expected);
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -17,6 +18,7 @@ use axum::{
     http::{Request, Response, StatusCode},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sluice::{
@@ -38,6 +40,7 @@ use sluice::{
         documents::LocalDocuments,
         engine,
     },
+    outbound::{Outbound, OutboundError},
 };
 use tower::ServiceExt;
 
@@ -169,12 +172,29 @@ impl Bus for FaultyBus {
     }
 }
 
+/// The world outside: what a fetch brings, and what was fetched.
+#[derive(Debug, Default)]
+pub struct FakeOutbound {
+    pub pages: Mutex<BTreeMap<String, Vec<u8>>>,
+    pub fetched: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Outbound for FakeOutbound {
+    async fn get(&self, url: &str, _limit: usize) -> Result<Bytes, OutboundError> {
+        self.fetched.lock().unwrap().push(url.to_owned());
+        let page = self.pages.lock().unwrap().get(url).cloned();
+        page.map(Bytes::from).ok_or(OutboundError::Status(404))
+    }
+}
+
 /// The program in a temporary folder.
 pub struct TestApp {
     pub app: Arc<App>,
     pub broker: Broker,
     pub documents: Arc<FaultyDocuments>,
     pub bus: Arc<FaultyBus>,
+    pub outbound: Arc<FakeOutbound>,
     pub clock: Arc<ManualClock>,
     pub handler: Router,
     pub folder: tempfile::TempDir,
@@ -208,16 +228,18 @@ impl TestApp {
             hangs: AtomicBool::default(),
             published: AtomicUsize::default(),
         });
+        let outbound = Arc::new(FakeOutbound::default());
         let ports = Ports {
             clock: clock.clone(),
             bus: bus.clone(),
             documents: documents.clone(),
             blobs: blobs::open_folder(&paths.blobs).unwrap(),
+            outbound: outbound.clone(),
         };
         let app = App::new(config, ports).unwrap();
         let handler = functions::handler(app.clone());
         let unused = Arc::new(ManualClock(Mutex::new(Timestamp::default())));
-        Self { app, broker, documents, bus, clock: unused, handler, folder }
+        Self { app, broker, documents, bus, outbound, clock: unused, handler, folder }
     }
 
     /// Sends a request to the handler, as the host forwards it.

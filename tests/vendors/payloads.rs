@@ -1,5 +1,7 @@
 //! Sample payloads: each becomes the canonical events that its index lists.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use sluice::{
     config::Scheme,
@@ -7,7 +9,7 @@ use sluice::{
     vendors::Vendor,
 };
 
-use crate::support::{Sent, file, vendor};
+use crate::support::{Sent, file, report, vendor};
 
 #[derive(Debug, Deserialize)]
 struct Sample {
@@ -31,47 +33,100 @@ fn samples(folder: &str) -> Vec<(Sample, Sent)> {
     index.into_iter().map(|sample| (sent(&sample), sample)).map(|(sent, sample)| (sample, sent)).collect()
 }
 
+fn segment(path: &str, index: usize) -> &str {
+    path.split('/').nth(index).unwrap()
+}
+
 fn channel(path: &str) -> Channel {
-    Channel::from_name(path.split('/').nth(3).unwrap()).unwrap()
+    Channel::from_name(segment(path, 3)).unwrap()
 }
 
-fn described(event: &Event) -> String {
-    match event.bounce_class {
-        Some(BounceClass::Block) => format!("{} (block)", event.event_type),
-        _ => event.event_type.to_string(),
+/// The vendor of this name, unable to verify: these samples are not signed.
+fn reader(name: &str) -> Arc<dyn Vendor> {
+    let scheme = match name {
+        "twilio" => Scheme::Twilio,
+        "sendgrid" => Scheme::Sendgrid,
+        "vonage" => Scheme::Vonage,
+        "mailgun" => Scheme::Mailgun,
+        "ses" => Scheme::Ses,
+        "telnyx" => Scheme::Telnyx,
+        "plivo" => Scheme::Plivo,
+        "postmark" => Scheme::Postmark,
+        "mandrill" => Scheme::Mandrill,
+        "sparkpost" => Scheme::Sparkpost,
+        "messagebird" => Scheme::Messagebird,
+        "bird" => Scheme::Bird,
+        "sinch" => Scheme::Sinch,
+        "infobip" => Scheme::Infobip,
+        other => panic!("{other}"),
+    };
+    vendor(name, scheme, &["unused"])
+}
+
+/// What is wrong with a sample's events.
+fn check(folder: &str, sample: &Sample, sent: &Sent) -> Option<String> {
+    let name = segment(&sample.path, 2);
+    let vendor = reader(name);
+    let place = format!("{folder}/{}", sample.file);
+    let events = match vendor.normalise(&sent.callback(&*vendor, channel(&sample.path))) {
+        Ok(events) => events,
+        Err(error) => return Some(format!("{place}: {error}")),
+    };
+    let alike = |event: &Event, expected: &str| {
+        let (event_type, remark) = expected.split_once(" (").unwrap_or((expected, ""));
+        let class = match remark.trim_end_matches(')') {
+            "hard" => Some(BounceClass::Hard),
+            "soft" => Some(BounceClass::Soft),
+            "block" => Some(BounceClass::Block),
+            _ => event.bounce_class,
+        };
+        event.event_type.name() == event_type && event.bounce_class == class
+    };
+    let as_listed = events.len() == sample.canonical.len()
+        && events.iter().zip(&sample.canonical).all(|(event, expected)| alike(event, expected));
+    if !as_listed {
+        return Some(format!("{place}: {events:#?}, but expected {:?}", sample.canonical));
+    }
+    for event in &events {
+        if event.provider_message_id.is_empty()
+            || !event.dedupe_key.starts_with(&format!("{name}:"))
+            || event.channel != channel(&sample.path)
+        {
+            return Some(format!("{place}: {event:#?}"));
+        }
+    }
+    let keys: std::collections::BTreeSet<_> = events.iter().map(|event| &event.dedupe_key).collect();
+    if keys.len() != events.len() {
+        return Some(format!("{place}: two events share a dedupe key: {keys:?}"));
+    }
+    let subject = sent.identify(&*vendor).subject;
+    let strange = subject.filter(|subject| !events.iter().any(|event| event.provider_message_id == *subject));
+    strange.map(|subject| format!("{place}: identified as {subject}, but no event is about that"))
+}
+
+/// The folders of samples; `PAYLOADS_ONLY` names one of them.
+fn folders() -> Vec<String> {
+    let entries = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/payloads")).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    match std::env::var("PAYLOADS_ONLY") {
+        Ok(only) => names.into_iter().filter(|name| *name == only).collect(),
+        Err(_) => names,
     }
 }
 
-fn check(vendor: &dyn Vendor, folder: &str) -> usize {
-    let samples = samples(folder);
-    for (sample, sent) in &samples {
-        let events = vendor.normalise(&sent.callback(vendor, channel(&sample.path))).unwrap();
-        let described: Vec<_> = events.iter().map(described).collect();
-        assert_eq!(described, sample.canonical, "{}", sample.file);
-        for event in &events {
-            assert!(!event.provider_message_id.is_empty(), "{}", sample.file);
-            assert!(event.dedupe_key.starts_with(&format!("{folder}:")), "{}", sample.file);
-            assert_eq!(event.channel, channel(&sample.path), "{}", sample.file);
-        }
-        let identity = sent.identify(vendor);
-        if let Some(key) = identity.dedupe_key {
-            assert_eq!(key, events[0].dedupe_key, "{}", sample.file);
-        }
-        if let Some(subject) = identity.subject {
-            assert_eq!(subject, events[0].provider_message_id, "{}", sample.file);
+#[test]
+fn every_sample_becomes_the_canonical_events_that_its_index_lists() {
+    let (mut checked, mut wrong) = (0, Vec::new());
+    for folder in folders() {
+        for (sample, sent) in samples(&folder) {
+            checked += 1;
+            wrong.extend(check(&folder, &sample, &sent));
         }
     }
-    samples.len()
-}
-
-#[test]
-fn every_twilio_sample_becomes_its_canonical_events() {
-    assert_eq!(check(&*vendor("twilio", Scheme::Twilio, &["token"]), "twilio"), 23);
-}
-
-#[test]
-fn every_sendgrid_sample_becomes_its_canonical_events() {
-    assert_eq!(check(&*vendor("sendgrid", Scheme::Sendgrid, &["unused"]), "sendgrid"), 14);
+    report(&format!("payloads: {checked} checked, {} wrong", wrong.len()));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(checked == 187 || std::env::var_os("PAYLOADS_ONLY").is_some(), "{checked}");
 }
 
 #[test]

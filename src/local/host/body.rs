@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 /// Passes a body through as it comes. Once the client has kept it waiting for longer than `limit` it fails, and says so
-/// in `late`: the handler's answer to a half-read body is then replaced by a 408.
+/// in `late`: the handler's answer to a half-read body is then replaced by a 503.
 pub(super) struct TimedBody {
     inner: Incoming,
     limit: Duration,

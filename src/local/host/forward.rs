@@ -18,7 +18,7 @@ use axum::{Router, body::Body};
 use futures_util::FutureExt;
 use http::{
     HeaderValue, Request, Response, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE},
+    header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER},
 };
 use hyper::body::Incoming;
 use tower::Service;
@@ -63,7 +63,9 @@ impl Forwarder {
             }
         };
         if late.load(Ordering::Relaxed) {
-            let mut response = status(StatusCode::REQUEST_TIMEOUT);
+            // Not 408: a 4xx is final for some vendors.
+            let mut response = status(StatusCode::SERVICE_UNAVAILABLE);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             return response;
         }
