@@ -14,8 +14,6 @@ mod connection;
 mod driver;
 mod extent;
 mod frame;
-#[cfg(test)]
-mod hostile;
 mod jobs;
 mod locks;
 mod management;
@@ -23,6 +21,8 @@ mod message;
 mod output;
 mod sections;
 mod session;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};

@@ -192,7 +192,7 @@ async fn two_receivers_never_hold_the_same_message() {
 }
 
 #[tokio::test]
-async fn a_lock_that_ran_out_is_reported_as_lost_and_the_message_comes_again() {
+async fn a_lock_that_ran_out_settles_nothing_and_the_message_comes_again() {
     let clock = Arc::new(ManualClock::new());
     let world = World::start(clock.clone()).await;
     publish(&world, &["a"]).await;

@@ -23,8 +23,8 @@ use crate::local::broker::Broker;
 const MOST_SESSIONS: u16 = 32;
 /// What a client must be able to take, by the specification.
 const SMALLEST_FRAME: u32 = 512;
-/// A client that is silent for twice as long is gone.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A client that is silent for twice as long is gone. Service Bus grants as much; it lets a debugger stop a client.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(240);
 /// Who listens, for the logs of clients.
 const CONTAINER: &str = "sluice";
 /// The mechanisms that clients of Service Bus choose from. Which one it is does not matter: see [`super`].

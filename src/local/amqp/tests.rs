@@ -1,11 +1,11 @@
-//! The state of a connection, without a socket: what it answers, and that no bytes can break it.
+//! Tests of a connection's state, without a socket: what it answers, and that no bytes can break it.
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use fe2o3_amqp_types::{
     definitions::{AmqpError, ErrorCondition, Role},
-    messaging::{Source, Target},
+    messaging::{DeliveryState, Rejected, Source, Target},
     performatives::{Attach, Begin, Flow, Open, Performative, Transfer},
 };
 use proptest::{collection::vec, prelude::*};
@@ -207,6 +207,26 @@ async fn a_window_that_is_used_up_holds_frames_back_until_it_opens() {
     let frames = written(&mut connection);
     let Some(Performative::Transfer(last)) = frames.last() else { panic!("{frames:?}") };
     assert!(frames.len() >= 3 && !last.more, "{frames:?}");
+}
+
+#[test]
+fn a_client_that_waits_to_hear_of_a_settlement_is_told_what_became_of_each_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = broker(folder.path());
+    let mut connection = opened(&broker);
+    let rejected = DeliveryState::Rejected(Rejected { error: None });
+    let deliveries = vec![(0, true), (1, false)];
+    connection.done(Done::Settled { channel: 0, deliveries, outcome: Some(rejected.clone()) });
+    let frames = written(&mut connection);
+    let [Performative::Disposition(done), Performative::Disposition(lost)] = frames.as_slice() else {
+        panic!("{frames:?}");
+    };
+    assert_eq!((done.first, done.settled, done.state.as_ref()), (0, true, Some(&rejected)));
+    let Some(DeliveryState::Rejected(Rejected { error: Some(error) })) = &lost.state else { panic!("{lost:?}") };
+    assert_eq!(error.condition, ErrorCondition::Custom(super::condition::LOCK_LOST.into()));
+
+    connection.done(Done::Settled { channel: 0, deliveries: vec![(2, true)], outcome: None });
+    assert!(written(&mut connection).is_empty(), "a client that settled by itself hears nothing");
 }
 
 /// Frames as a client could send them, in any order and with any content.
