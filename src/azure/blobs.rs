@@ -1,5 +1,5 @@
 //! Blobs in Azure Blob Storage, or in Azurite. `object_store` is the adapter; here is how it gets its account, its
-//! credential ([`token`]) and its limits. [`create`] makes the container in Azurite; in Azure, Terraform does.
+//! credential ([`token`]) and its limits. [`create()`] makes the container in Azurite; in Azure, Terraform does.
 
 mod create;
 mod token;
