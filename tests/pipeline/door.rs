@@ -286,3 +286,20 @@ async fn an_e_mail_vendor_may_send_more_than_others_and_only_a_few_at_a_time() {
     drop(held);
     assert_eq!(app.send(sendgrid()).await.status(), StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test]
+async fn a_refusal_is_counted_by_vendor_and_reason() {
+    let app = TestApp::start();
+    let unsigned = || Request::post(PATH).body(Body::from("MessageSid=SM1&MessageStatus=sent")).unwrap();
+    let forged = Request::post(PATH)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("x-twilio-signature", "AAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+        .body(Body::from("MessageSid=SM1&MessageStatus=sent"));
+    for request in [unsigned(), unsigned(), forged.unwrap()] {
+        assert_eq!(app.send(request).await.status(), StatusCode::UNAUTHORIZED);
+    }
+    let counts = &app.app.meter.read()["twilio"];
+    let refusals: Vec<_> = counts.refusals.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+    assert_eq!(refusals, [("mismatch", 1), ("missing_header", 2)]);
+    assert_eq!((counts.refused(), counts.inbound), (3, 0));
+}

@@ -150,7 +150,7 @@ fn one_changed_bit_of_what_is_covered_makes_a_body_invalid() {
         assert_eq!(vector.verify(&*vendor, &sent), Ok(()), "{}", vector.name);
         let before = covered(&vector.scheme, &sent);
         // Public keys cost a hundred times as much: fewer of their bytes.
-        let step = if is_slow(&vector.scheme) { 1 + sent.body.len() / 24 } else { 1 + sent.body.len() / 300 };
+        let step = if is_slow(&vector.scheme) { 1 + sent.body.len() / 24 } else { 1 };
         for at in (0..sent.body.len()).step_by(step) {
             let mut changed = sent.clone();
             changed.body[at] ^= 1 << (at % 8);
