@@ -53,6 +53,8 @@ pub struct Config {
     pub channels: Channels,
     /// Key of the tokens that stand for phone numbers and addresses.
     pub privacy_key: Result<Secret, MissingSecret>,
+    /// What operators bring to `/manage`; `None` without the table `[admin]`.
+    pub admin_key: Option<Result<Secret, MissingSecret>>,
     pub vendors: BTreeMap<String, VendorConfig>,
     /// The demo profile's private keys, by environment variable: `sluice simulate` signs with them.
     pub demo_secrets: BTreeMap<String, Secret>,
@@ -192,6 +194,7 @@ struct File {
     outbox: Spanned<Outbox>,
     channels: Channels,
     privacy: Privacy,
+    admin: Option<Admin>,
     vendors: BTreeMap<Spanned<String>, VendorTable>,
     #[serde(default)]
     demo: Demo,
@@ -200,6 +203,12 @@ struct File {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Privacy {
+    key: Spanned<SecretSource>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Admin {
     key: Spanned<SecretSource>,
 }
 
@@ -273,6 +282,7 @@ impl Config {
         let service_bus = (bus.kind == BusKind::ServiceBus)
             .then(|| connection::resolve("bus.connection", &bus.connection, "__fullyQualifiedNamespace", environment));
         let privacy_key = secrets.resolve("privacy.key", &file.privacy.key)?;
+        let admin_key = file.admin.map(|admin| secrets.resolve("admin.key", &admin.key)).transpose()?;
         let mut vendors = BTreeMap::new();
         for (name, table) in file.vendors {
             let vendor = table.resolve(&at, &name, &secrets)?;
@@ -291,12 +301,18 @@ impl Config {
             outbox: file.outbox.into_inner(),
             channels: file.channels,
             privacy_key,
+            admin_key,
             vendors,
             demo_secrets: demo.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
         })
     }
 
-    /// Every secret that the file names and the environment does not have.
+    /// The operators' key, where there is one.
+    pub fn admin_key(&self) -> Option<&str> {
+        self.admin_key.as_ref()?.as_ref().ok().map(Secret::expose)
+    }
+
+    /// Every secret that the file names and the environment does not have, and without which callbacks would be refused.
     pub fn missing_secrets(&self) -> Vec<MissingSecret> {
         let vendors = self.vendors.values().flat_map(|vendor| vendor.missing_secrets());
         self.privacy_key.as_ref().err().cloned().into_iter().chain(vendors).collect()

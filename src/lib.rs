@@ -11,6 +11,7 @@
 //!    normalises them into canonical events ([`event`]).
 //! 4. The [`ledger`] applies each event exactly once: one atomic commit per message in the [`documents`] store.
 //! 5. What failed waits in the retry table or is parked ([`retry`]); a timer brings back what is due.
+//! 6. What was given up on waits for operators, who reach it through `/manage` ([`admin`]).
 //!
 //! Arrows point one way: functions use ingest, channels, ledger and retry; those use the ports ([`bus`], [`documents`],
 //! [`blobs`], [`outbound`], [`clock`]); the adapters ([`local`], [`azure`]) implement the ports and are named only where
@@ -19,7 +20,9 @@
 // The front pages of folders name their private files: they are read with `--document-private-items`.
 #![allow(rustdoc::private_intra_doc_links)]
 
+pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod azure;
 pub mod blobs;
 pub mod bus;
