@@ -1,8 +1,11 @@
 //! The command line: one file for each subcommand.
 
+mod audit;
 mod check;
 mod explain;
 mod init_azure;
+mod moment;
+mod operator;
 mod package;
 mod run;
 mod serve;
@@ -52,6 +55,8 @@ enum Command {
     InitAzure(init_azure::InitAzureArgs),
     /// Print every vendor: its scheme, what is missing, the URLs for its console, how long it waits and what it retries
     Vendors(vendors::VendorsArgs),
+    /// Print what operators did
+    Audit(audit::AuditArgs),
     // Its help is with its arguments: it is longer than a line.
     Explain(Box<explain::ExplainArgs>),
 }
@@ -113,6 +118,7 @@ pub fn main() -> ExitCode {
             Some(Command::Package(args)) => package::run(args),
             Some(Command::InitAzure(args)) => init_azure::run(args).await,
             Some(Command::Vendors(args)) => vendors::run(args),
+            Some(Command::Audit(args)) => audit::run(args).await,
             Some(Command::Explain(args)) => Ok(explain::run(&args)),
         }
     });

@@ -11,11 +11,16 @@
 //! ([`client`]), signatures ([`keys`], [`sign`]), the three forms on the wire ([`wire`]), `Retry-After` ([`retry_after`]),
 //! and the operators' side ([`registry`], [`changes`]).
 
+mod address;
 pub mod breaker;
 pub mod breakers;
 mod cached;
+pub mod changes;
+pub mod keys;
 pub mod partner;
 pub mod partners;
+pub mod retry_after;
+pub mod sign;
 
 pub use breakers::Breakers;
 pub use partner::Partner;

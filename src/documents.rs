@@ -32,17 +32,20 @@ pub enum Container {
     Consent,
     /// Settings and counters that instances share.
     Registry,
+    /// What became of each delivery to a partner. Partition: the message key.
+    Deliveries,
 }
 
 impl Container {
     /// Every container.
-    pub const ALL: [Container; 6] = [
+    pub const ALL: [Container; 7] = [
         Container::Ledger,
         Container::Retries,
         Container::Parked,
         Container::Spool,
         Container::Consent,
         Container::Registry,
+        Container::Deliveries,
     ];
 
     /// The container's name in the store.
@@ -54,6 +57,7 @@ impl Container {
             Container::Spool => "spool",
             Container::Consent => "consent",
             Container::Registry => "registry",
+            Container::Deliveries => "deliveries",
         }
     }
 }

@@ -12,15 +12,18 @@
 //! 4. The [`ledger`] applies each event exactly once: one atomic commit per message in the [`documents`] store.
 //! 5. What the ledger announces is passed on to partners ([`delivery`]).
 //! 6. What failed waits in the retry table or is parked ([`retry`]); a timer brings back what is due.
+//! 7. What was given up on waits for operators, who reach it through `/manage` ([`admin`]).
 //!
-//! Arrows point one way: functions use ingest, channels, ledger, delivery and retry; those use the ports ([`bus`], [`documents`],
-//! [`blobs`], [`outbound`], [`clock`]); the adapters ([`local`], [`azure`]) implement the ports and are named only where
-//! the program is assembled ([`app`], [`cli`]).
+//! Arrows point one way: functions use ingest, channels, ledger, delivery and retry; those use the ports ([`bus`],
+//! [`documents`], [`blobs`], [`outbound`], [`clock`]); the adapters ([`local`], [`azure`]) implement the ports and are
+//! named only where the program is assembled ([`app`], [`cli`]).
 
 // The front pages of folders name their private files: they are read with `--document-private-items`.
 #![allow(rustdoc::private_intra_doc_links)]
 
+pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod azure;
 pub mod blobs;
 pub mod bus;

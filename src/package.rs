@@ -29,8 +29,11 @@ pub const APPS: &[AppPlan] = &[
     AppPlan { name: "sms", functions: &["process-sms"] },
     AppPlan { name: "email", functions: &["process-email"] },
     AppPlan { name: "voice", functions: &["process-voice"] },
-    AppPlan { name: "ops", functions: &["sweep-retries"] },
-    AppPlan { name: "all", functions: &["ingest", "process-sms", "process-email", "process-voice", "sweep-retries"] },
+    AppPlan { name: "ops", functions: &["operate", "sweep-retries"] },
+    AppPlan {
+        name: "all",
+        functions: &["ingest", "operate", "process-sms", "process-email", "process-voice", "sweep-retries"],
+    },
 ];
 
 /// Belongs to every app: a probe must not need another one.

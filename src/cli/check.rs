@@ -39,6 +39,16 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             problems.extend(azure::engine::service_bus(connection, Arc::new(SystemClock)).err().map(|e| e.to_string()));
         }
         problems.extend(unusable_keys(config));
+        match &config.admin_key {
+            None => notes.push("there is no [admin]: operators are answered 401 outside Azure".to_owned()),
+            Some(Err(missing)) => notes.push(format!("{missing}: operators are answered 401 outside Azure")),
+            Some(Ok(_)) => {}
+        }
+        match &config.delivery.key {
+            None => notes.push("there is no key in [delivery]: no partner can be added".to_owned()),
+            Some(Err(missing)) => notes.push(format!("{missing}: nothing can be sent to partners")),
+            Some(Ok(_)) => {}
+        }
         if config.profile == Profile::Demo {
             notes.push(format!("{}: the demo profile's secrets are public", path.display()));
         }

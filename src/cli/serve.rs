@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use super::{Places, run::RunArgs};
-use crate::{functions, local::engine::Engine, telemetry};
+use crate::{functions, host::FunctionKey, local::engine::Engine, telemetry};
 
 /// The Functions host tells the handler its port in this variable.
 pub(super) const PORT_VARIABLE: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
@@ -38,7 +38,8 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let interrupted = super::run::interrupted()?;
     let config = args.places.load_config()?;
     let embedded = config.embedded();
-    if std::env::var_os("WEBSITE_INSTANCE_ID").is_some() && !embedded.is_empty() {
+    let in_azure = std::env::var_os("WEBSITE_INSTANCE_ID").is_some();
+    if in_azure && !embedded.is_empty() {
         // What was acknowledged there would be lost.
         let sections = embedded.join(" and ");
         bail!("a Function App's disk is not kept, and {sections} would be on it: set `kind` to what is in Azure");
@@ -53,7 +54,14 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("127.0.0.1:{} cannot be bound", args.port))?;
     tracing::info!(address = %listener.local_addr()?, "the custom handler is ready");
-    let handler = functions::handler(engine.app.clone());
+    let handler = match in_azure {
+        true => functions::handler(engine.app.clone()),
+        // `func start` checks no keys, and whoever has an account on this machine reaches the handler's port.
+        false => {
+            let key = FunctionKey::new(engine.app.config.admin_key());
+            functions::handler_with_key(engine.app.clone(), key)
+        }
+    };
     axum::serve(NoDelay(listener), handler).with_graceful_shutdown(interrupted).await?;
     meter.abort();
     engine.close().await;

@@ -43,6 +43,7 @@ pub(super) fn number(container: Container) -> i64 {
         Container::Spool => 3,
         Container::Consent => 4,
         Container::Registry => 5,
+        Container::Deliveries => 6,
     }
 }
 
