@@ -10,7 +10,7 @@ use crate::{
     clock::SharedClock,
     config::{Config, MissingSecret},
     deadline::Deadline,
-    delivery::{self, Breakers, Partners},
+    delivery::{self, Breakers, Courier, Partners},
     documents::SharedDocuments,
     event::{Channel, Event},
     ingest::Certificates,
@@ -63,6 +63,7 @@ pub struct App {
     pub retries: Retries,
     pub partners: Arc<Partners>,
     pub breakers: Arc<Breakers>,
+    pub courier: Arc<Courier>,
     pub tokens: Tokens,
     pub meter: Arc<Meter>,
 }
@@ -78,14 +79,21 @@ impl App {
         let ingest_bus = bus.clone();
         let bus: SharedBus = Arc::new(Deadline::new(limit, bus));
         let documents: SharedDocuments = Arc::new(Deadline::new(limit, documents));
+        let retries = Retries::new(bus.clone(), documents.clone(), clock.clone(), &config.retry);
+        let meter = Arc::new(Meter::new(config.vendors.keys()));
+        let partners = Arc::new(Partners::new(documents.clone()));
+        let breakers = Arc::new(Breakers::new(documents.clone(), clock.clone()));
+        let known = (partners.clone(), breakers.clone());
+        let courier = Courier::new(&config, (clock.clone(), documents.clone()), retries.clone(), known, meter.clone());
         let tokens = Tokens::new(config.privacy_key.as_ref().map_err(Clone::clone)?);
         Ok(Arc::new(Self {
             vendors: Vendors::from_config(&config.vendors),
             ledger: Ledger::new(documents.clone(), clock.clone()),
-            retries: Retries::new(bus.clone(), documents.clone(), clock.clone(), &config.retry),
-            partners: Arc::new(Partners::new(documents.clone())),
-            breakers: Arc::new(Breakers::new(documents.clone(), clock.clone())),
-            meter: Arc::new(Meter::new(config.vendors.keys())),
+            retries,
+            partners,
+            breakers,
+            courier: Arc::new(courier),
+            meter,
             tokens,
             config,
             clock,

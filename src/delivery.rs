@@ -12,16 +12,24 @@
 //! and the operators' side ([`registry`], [`changes`]).
 
 mod address;
+pub mod attempt;
 pub mod breaker;
 pub mod breakers;
 mod cached;
 pub mod changes;
+pub mod client;
+pub mod courier;
 pub mod keys;
+mod limits;
 pub mod partner;
 pub mod partners;
+pub mod record;
+pub mod registry;
 pub mod retry_after;
 pub mod sign;
+pub mod wire;
 
 pub use breakers::Breakers;
+pub use courier::Courier;
 pub use partner::Partner;
 pub use partners::{Partners, Snapshot};

@@ -29,10 +29,11 @@ pub const APPS: &[AppPlan] = &[
     AppPlan { name: "sms", functions: &["process-sms"] },
     AppPlan { name: "email", functions: &["process-email"] },
     AppPlan { name: "voice", functions: &["process-voice"] },
+    AppPlan { name: "delivery", functions: &["deliver"] },
     AppPlan { name: "ops", functions: &["operate", "sweep-retries"] },
     AppPlan {
         name: "all",
-        functions: &["ingest", "operate", "process-sms", "process-email", "process-voice", "sweep-retries"],
+        functions: &["deliver", "ingest", "operate", "process-sms", "process-email", "process-voice", "sweep-retries"],
     },
 ];
 

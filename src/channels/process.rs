@@ -20,10 +20,7 @@ use crate::{
     event::{Channel, Event},
     host::ServiceBusMessage,
     ledger::{Applied, Arrival, LedgerError, outbox},
-    retry::{
-        Failure, Kept, NotKept,
-        records::{Class, StoredMessage},
-    },
+    retry::{Failure, Kept, NotKept, records::Class},
     telemetry::Count,
     vendors::{Callback, Vendor},
 };
@@ -259,7 +256,7 @@ async fn keep(
     let (vendor, channel, error) = (vendor.as_deref(), channel.name(), problem.error.clone());
     let envelope = message.correlation_id.as_deref().unwrap_or_default();
     let failure = Failure { class: problem.class, error: problem.error, vendor, channel: Some(channel) };
-    match app.retries.keep(&app.config.bus.callbacks_topic, stored(message), failure).await? {
+    match app.retries.keep(&app.config.bus.callbacks_topic, message.into(), failure).await? {
         Kept::UntilDue(due_at) => {
             tracing::warn!(channel, vendor, envelope, error, %due_at, "a callback is tried again");
         }
@@ -269,17 +266,6 @@ async fn keep(
         }
     }
     Ok(())
-}
-
-fn stored(message: &ServiceBusMessage) -> StoredMessage {
-    StoredMessage {
-        message_id: message.message_id.clone().unwrap_or_default(),
-        content_type: message.content_type.clone(),
-        correlation_id: message.correlation_id.clone(),
-        subject: message.subject.clone(),
-        properties: message.properties.clone(),
-        body: crate::retry::records::StoredBody::new(&message.body),
-    }
 }
 
 #[cfg(test)]

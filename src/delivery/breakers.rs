@@ -89,6 +89,15 @@ impl Breakers {
         self.cached.get(read(self.documents.as_ref())).await
     }
 
+    /// Until when nothing can be sent, as far as this process knows; claims nothing.
+    pub async fn waits_until(&self, partner: &str) -> Option<Timestamp> {
+        let current = self.current().await.ok()?;
+        match current.get(partner)?.breaker.ask(self.clock.now()) {
+            Verdict::Wait(until) => Some(until),
+            Verdict::Pass | Verdict::Probe => None,
+        }
+    }
+
     /// What an attempt may do now. Whoever is let through as a probe has until `patience` from now.
     pub async fn admit(&self, partner: &str, patience: Duration) -> Admission {
         let now = self.clock.now();
