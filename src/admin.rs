@@ -8,6 +8,8 @@
 
 mod audit;
 mod call;
+mod deliveries;
+mod partners;
 mod refusal;
 
 use axum::{
@@ -58,7 +60,7 @@ pub struct Resource {
 }
 
 /// Every resource there is.
-pub const RESOURCES: &[Resource] = &[audit::RESOURCE];
+pub const RESOURCES: &[Resource] = &[audit::RESOURCE, deliveries::RESOURCE, partners::RESOURCE];
 
 /// Answers a request to `/manage/...`.
 pub async fn answer(app: &App, request: Request<Body>) -> Response<Body> {

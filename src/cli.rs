@@ -2,11 +2,13 @@
 
 mod audit;
 mod check;
+mod deliveries;
 mod explain;
 mod init_azure;
 mod moment;
 mod operator;
 mod package;
+mod partners;
 mod run;
 mod serve;
 mod show;
@@ -55,6 +57,10 @@ enum Command {
     InitAzure(init_azure::InitAzureArgs),
     /// Print every vendor: its scheme, what is missing, the URLs for its console, how long it waits and what it retries
     Vendors(vendors::VendorsArgs),
+    // Its help is with its arguments: it is longer than a line.
+    Partners(Box<partners::PartnersArgs>),
+    /// Print how partners fare: success, latency, breaker, retries
+    Deliveries(deliveries::DeliveriesArgs),
     /// Print what operators did
     Audit(audit::AuditArgs),
     // Its help is with its arguments: it is longer than a line.
@@ -118,6 +124,8 @@ pub fn main() -> ExitCode {
             Some(Command::Package(args)) => package::run(args),
             Some(Command::InitAzure(args)) => init_azure::run(args).await,
             Some(Command::Vendors(args)) => vendors::run(args),
+            Some(Command::Partners(args)) => partners::run(*args).await,
+            Some(Command::Deliveries(args)) => deliveries::run(args).await,
             Some(Command::Audit(args)) => audit::run(args).await,
             Some(Command::Explain(args)) => Ok(explain::run(&args)),
         }

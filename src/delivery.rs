@@ -25,7 +25,9 @@ pub mod partner;
 pub mod partners;
 pub mod record;
 pub mod registry;
+pub mod report;
 pub mod retry_after;
+pub mod sample;
 pub mod sign;
 pub mod wire;
 

@@ -207,7 +207,7 @@ impl Courier {
         self.wait_or_hand_over(errand, exchange, deadline).await
     }
 
-    fn prepare(
+    pub(super) fn prepare(
         &self,
         partner: &Partner,
         id: &str,
