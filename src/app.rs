@@ -10,6 +10,7 @@ use crate::{
     clock::SharedClock,
     config::{Config, MissingSecret},
     deadline::Deadline,
+    delivery::{self, Breakers, Partners},
     documents::SharedDocuments,
     event::{Channel, Event},
     ingest::Certificates,
@@ -60,6 +61,8 @@ pub struct App {
     pub vendors: Vendors,
     pub ledger: Ledger,
     pub retries: Retries,
+    pub partners: Arc<Partners>,
+    pub breakers: Arc<Breakers>,
     pub tokens: Tokens,
     pub meter: Arc<Meter>,
 }
@@ -80,6 +83,8 @@ impl App {
             vendors: Vendors::from_config(&config.vendors),
             ledger: Ledger::new(documents.clone(), clock.clone()),
             retries: Retries::new(bus.clone(), documents.clone(), clock.clone(), &config.retry),
+            partners: Arc::new(Partners::new(documents.clone())),
+            breakers: Arc::new(Breakers::new(documents.clone(), clock.clone())),
             meter: Arc::new(Meter::new(config.vendors.keys())),
             tokens,
             config,
@@ -96,8 +101,9 @@ impl App {
     }
 
     /// Whom an event is announced to, once it is applied.
-    pub fn destinations(&self, _event: &Event) -> Vec<Destination> {
-        self.config.outbox.destinations.iter().cloned().map(Destination::Subscription).collect()
+    pub fn destinations(&self, partners: &delivery::Snapshot, event: &Event) -> Vec<Destination> {
+        let subscriptions = self.config.outbox.destinations.iter().cloned().map(Destination::Subscription);
+        subscriptions.chain(partners.destinations(event)).collect()
     }
 }
 

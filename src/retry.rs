@@ -18,7 +18,7 @@ use crate::{
     config,
     documents::{CommitError, Container, Operation, SharedDocuments},
 };
-use records::{Attempt, Class, ParkedRecord, RetryRecord, StoredMessage, bucket_of};
+use records::{Attempt, Class, ParkedRecord, RetryRecord, StoredMessage, bucket_of, retry_partition};
 
 /// Application property: which attempt a message is. Absent on the first.
 pub const ATTEMPT: &str = "attempt";
@@ -95,7 +95,7 @@ impl Retries {
         let id = message.record_id();
         message.message_id = format!("{id}:{}", attempt + 1);
         let record = RetryRecord {
-            bucket: bucket_of(&id),
+            bucket: retry_partition(&id, message.partner().as_deref()),
             id,
             due_at,
             attempt: attempt + 1,

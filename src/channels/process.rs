@@ -160,8 +160,10 @@ async fn arrivals(app: &App, channel: Channel, envelope: &Envelope<'_>) -> Resul
     let mut events = events_of(vendor.as_ref(), &callback)?;
     opt_out::infer_keywords(&mut events, &app.config.channels);
     let envelope_id: Arc<str> = envelope.id.as_str().into();
+    // Without the partners nobody can tell who is owed these events.
+    let partners = app.partners.current().await.map_err(Problem::transient)?;
     let arrival = |event| Arrival {
-        destinations: app.destinations(&event),
+        destinations: app.destinations(&partners, &event),
         event,
         envelope_id: envelope_id.clone(),
         received_at: envelope.time,
