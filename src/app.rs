@@ -14,13 +14,14 @@ use crate::{
     documents::SharedDocuments,
     event::{Channel, Event},
     ingest::Certificates,
+    lease::Leases,
     ledger::{
         Ledger,
         outbox::{DESTINATION, TO_PARTNER},
         records::Destination,
     },
     outbound::SharedOutbound,
-    retry::Retries,
+    retry::{Retries, sweep::lease_duration},
     telemetry::{Meter, Tokens},
     vendors::Vendors,
 };
@@ -61,6 +62,8 @@ pub struct App {
     pub vendors: Vendors,
     pub ledger: Ledger,
     pub retries: Retries,
+    /// What one instance at a time works on.
+    pub leases: Leases,
     pub partners: Arc<Partners>,
     pub breakers: Arc<Breakers>,
     pub courier: Arc<Courier>,
@@ -89,6 +92,7 @@ impl App {
         Ok(Arc::new(Self {
             vendors: Vendors::from_config(&config.vendors),
             ledger: Ledger::new(documents.clone(), clock.clone()),
+            leases: Leases::new(documents.clone(), clock.clone(), lease_duration(&config)),
             retries,
             partners,
             breakers,

@@ -140,6 +140,8 @@ pub struct Retry {
     pub jitter: f64,
     /// The most records one sweep moves back to the bus.
     pub sweep_limit: usize,
+    /// The most records a sweep moves in a second.
+    pub sweep_rate: u32,
 }
 
 /// Where applied events are announced.

@@ -40,6 +40,7 @@ pub mod explain;
 pub mod functions;
 pub mod host;
 pub mod ingest;
+pub mod lease;
 pub mod ledger;
 pub mod local;
 pub mod outbound;

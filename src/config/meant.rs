@@ -48,6 +48,7 @@ pub(super) fn check(at: &Locator, file: &File) -> Result<(), ConfigError> {
     table.refuse_if("schedule", unfit, "each wait must be more than 0 and at most a year")?;
     table.refuse_if("jitter", !(0.0..=1.0).contains(&retry.jitter), "must lie between 0 and 1")?;
     table.refuse_if("sweep_limit", retry.sweep_limit == 0, not_zero)?;
+    table.refuse_if("sweep_rate", retry.sweep_rate == 0, not_zero)?;
 
     if let Some(delivery) = &file.delivery {
         let table = Table { at, name: "delivery", start: start(delivery) };
