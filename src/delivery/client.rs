@@ -220,3 +220,26 @@ impl Resolve for Unguarded {
         self.0.resolve(name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Names(Vec<SocketAddr>);
+
+    impl Resolve for Names {
+        fn resolve(&self, _: Name) -> Resolving {
+            let found = self.0.clone();
+            Box::pin(async move { Ok(Box::new(found.into_iter()) as Addrs) })
+        }
+    }
+
+    #[tokio::test]
+    async fn of_several_addresses_only_those_outside_are_connected_to() {
+        let found = ["127.0.0.1:0", "8.8.8.8:0", "[fd00:ec2::254]:0", "[2606:4700::1111]:0"];
+        let names = Names(found.iter().map(|address| address.parse().unwrap()).collect());
+        let left = Guard(Arc::new(names)).resolve("partner.example.com".parse().unwrap()).await.unwrap();
+        let left: Vec<String> = left.map(|address| address.to_string()).collect();
+        assert_eq!(left, ["8.8.8.8:0", "[2606:4700::1111]:0"]);
+    }
+}

@@ -1,9 +1,10 @@
 //! The courier: takes messages of the deliveries topic to their partners.
 //!
-//! A batch gives back within [`BUDGET`], because its messages' locks are not renewed and the next batch waits for it. By
-//! then a request that was not started is put off, and one that is under way is handed over: a retry record stands in for
-//! it, due when it must have ended, and a task of this process waits for the answer. Whatever is killed, either the record
-//! or the broker still has the message. A partner may therefore see an event twice, always under one `webhook-id`.
+//! A batch ends within [`BUDGET`], because the next one, with other partners' events, waits for it, and its messages' locks
+//! are not renewed. By then a request that was not started is put off, and one that is under way is handed over: a retry
+//! record stands in for it, due when it must have ended, and a task of this process waits for the answer. Whatever is
+//! killed, either the record or the broker still has the message. A partner may therefore see an event twice, always under
+//! one `webhook-id`.
 
 mod conclude;
 mod keep;
@@ -36,7 +37,7 @@ use crate::{
 };
 
 /// How long a batch takes, but for the store.
-const BUDGET: Duration = Duration::from_secs(2);
+const BUDGET: Duration = Duration::from_secs(1);
 /// When a request that was handed over counts as lost: so long after it must have ended.
 const MARGIN: Duration = Duration::from_secs(30);
 /// When what is missing on this side is looked for again.
@@ -234,7 +235,8 @@ impl Courier {
         mut exchange: JoinHandle<Exchange>,
         deadline: Instant,
     ) -> Result<Fate, NotKept> {
-        if let Ok(exchange) = tokio::time::timeout_at(deadline, &mut exchange).await {
+        let until = deadline.min(Instant::now() + errand.pass.gate().patience());
+        if let Ok(exchange) = tokio::time::timeout_at(until, &mut exchange).await {
             return self.conclude(&errand, ended(exchange)).await;
         }
         let lost_at = errand.started_at + errand.partner.settings.timeout + MARGIN;

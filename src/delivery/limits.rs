@@ -1,5 +1,8 @@
 //! How much of a partner's an instance has under way: so many requests at a time, so many started a second. What finds no
 //! room in time is put off, and comes back at a pace that the partner can take.
+//!
+//! A gate also knows how long its partner usually takes, and so how long a batch should wait for an answer before it hands
+//! the request over: a few times as long, and hardly at all once the partner has stalled or failed.
 
 use std::{
     collections::HashMap,
@@ -24,6 +27,12 @@ const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(600);
 /// Of an endpoint that has not answered yet.
 const FIRST_GUESS: Duration = Duration::from_millis(100);
+/// How long a batch waits for an endpoint that works: this many times as long as it usually takes, within bounds ...
+const TIMES_AS_LONG: u32 = 3;
+const LEAST_PATIENCE: Duration = Duration::from_millis(100);
+const MOST_PATIENCE: Duration = Duration::from_secs(1);
+/// ... and for one that does not.
+const NO_PATIENCE: Duration = Duration::from_millis(25);
 
 /// The gates of all partners.
 #[derive(Debug, Default)]
@@ -44,8 +53,10 @@ pub struct Gate {
 struct Pace {
     /// When the next request may start.
     next: Instant,
-    /// How long a request takes, by and large.
+    /// How long an answer takes, by and large.
     takes: Duration,
+    /// The last request failed.
+    failed: bool,
     /// When the last one that was put off is due.
     put_off: Timestamp,
 }
@@ -75,7 +86,7 @@ impl Limits {
 
 impl Gate {
     fn new(rate: u32, concurrency: u32) -> Self {
-        let pace = Pace { next: Instant::now(), takes: FIRST_GUESS, put_off: Timestamp::default() };
+        let pace = Pace { next: Instant::now(), takes: FIRST_GUESS, failed: false, put_off: Timestamp::default() };
         Self {
             rate,
             concurrency,
@@ -87,11 +98,13 @@ impl Gate {
 
     /// Waits for room, and for the time that the rate allows; `None` if neither comes by the deadline.
     pub async fn enter(self: &Arc<Self>, deadline: Instant) -> Option<Pass> {
-        // All of them have stalled already: nothing will become free while a batch can wait.
-        if self.handed_over.load(Ordering::Relaxed) >= self.concurrency && self.room.available_permits() == 0 {
-            return None;
-        }
-        let room = timeout_at(deadline, Arc::clone(&self.room).acquire_owned()).await.ok()?.ok()?;
+        // With one that stalls there is little hope that room becomes free while a batch can wait.
+        let deadline = if self.stalls() { deadline.min(Instant::now() + NO_PATIENCE) } else { deadline };
+        let room = match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(room) => room,
+            Err(_) if self.handed_over.load(Ordering::Relaxed) >= self.concurrency => return None,
+            Err(_) => timeout_at(deadline, Arc::clone(&self.room).acquire_owned()).await.ok()?.ok()?,
+        };
         if self.rate > 0 {
             let start = {
                 let mut pace = self.pace();
@@ -116,6 +129,18 @@ impl Gate {
         pace.put_off
     }
 
+    /// How long a batch waits for an answer.
+    pub fn patience(&self) -> Duration {
+        match self.stalls() {
+            true => NO_PATIENCE,
+            false => (self.pace().takes * TIMES_AS_LONG).clamp(LEAST_PATIENCE, MOST_PATIENCE),
+        }
+    }
+
+    fn stalls(&self) -> bool {
+        self.handed_over.load(Ordering::Relaxed) > 0 || self.pace().failed
+    }
+
     fn pace(&self) -> MutexGuard<'_, Pace> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,10 +154,17 @@ impl Pass {
         }
     }
 
-    /// Learns how long a request took.
-    pub fn took(&self, time: Duration) {
+    /// Learns from a request that has ended.
+    pub fn took(&self, time: Duration, healthy: bool) {
         let mut pace = self.gate.pace();
-        pace.takes = (pace.takes * 7 + time) / 8;
+        pace.failed = !healthy;
+        if healthy {
+            pace.takes = (pace.takes * 7 + time) / 8;
+        }
+    }
+
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 }
 
@@ -166,6 +198,29 @@ mod tests {
         assert!(started.elapsed() < Duration::from_millis(30), "there was nothing to wait for");
         drop(one);
         assert!(gate.enter(soon()).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_batch_waits_as_long_as_usual_and_hardly_for_one_that_fails_or_stalls() {
+        let gate = Arc::new(Gate::new(0, 8));
+        assert_eq!(gate.patience(), FIRST_GUESS * TIMES_AS_LONG);
+        let mut pass = gate.enter(soon()).await.unwrap();
+        for _ in 0..50 {
+            pass.took(Duration::from_millis(10), true);
+        }
+        assert_eq!(gate.patience(), LEAST_PATIENCE);
+        for _ in 0..50 {
+            pass.took(Duration::from_secs(9), true);
+        }
+        assert_eq!(gate.patience(), MOST_PATIENCE);
+        pass.took(Duration::from_millis(10), false);
+        assert_eq!(gate.patience(), NO_PATIENCE);
+        pass.took(Duration::from_millis(10), true);
+        assert_eq!(gate.patience(), MOST_PATIENCE);
+        pass.hand_over();
+        assert_eq!(gate.patience(), NO_PATIENCE);
+        drop(pass);
+        assert_eq!(gate.patience(), MOST_PATIENCE);
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sluice::{
     app::{App, Ports},
     delivery::record::DeliveryRecord,
-    documents::Container,
+    documents::{Container, SharedDocuments},
     functions,
     local::broker::{Entity, Received},
 };
@@ -124,11 +124,15 @@ impl World {
 
     /// Another instance of the program on the same store and broker.
     pub fn second(&self) -> (Arc<App>, Router) {
-        let App { clock, bus, documents, blobs, outbound, config, .. } = self.app.app.as_ref();
+        self.second_on(self.app.app.documents.clone())
+    }
+
+    pub fn second_on(&self, documents: SharedDocuments) -> (Arc<App>, Router) {
+        let App { clock, bus, blobs, outbound, config, .. } = self.app.app.as_ref();
         let ports = Ports {
             clock: clock.clone(),
             bus: bus.clone(),
-            documents: documents.clone(),
+            documents,
             blobs: blobs.clone(),
             outbound: outbound.clone(),
         };

@@ -29,9 +29,10 @@ impl Courier {
         let Errand { partner, message, admission, .. } = errand;
         let (name, now) = (partner.name(), self.clock.now());
         let verdict = attempt::judge(&exchange, now);
-        errand.pass.took(exchange.took);
+        let healthy = attempt::is_healthy(&exchange, &verdict);
+        errand.pass.took(exchange.took, healthy);
         let breakers = &self.registry.breakers;
-        if attempt::is_healthy(&exchange, &verdict) {
+        if healthy {
             breakers.succeeded(name, admission).await;
         } else if let Some(since) = breakers.failed(name, admission).await
             && now - since >= TimeDelta::from_std(self.settings.disable_after).unwrap_or(TimeDelta::MAX)
