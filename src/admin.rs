@@ -8,7 +8,9 @@
 
 mod audit;
 mod call;
+mod records;
 mod refusal;
+mod replays;
 
 use axum::{
     body::Body,
@@ -58,7 +60,8 @@ pub struct Resource {
 }
 
 /// Every resource there is.
-pub const RESOURCES: &[Resource] = &[audit::RESOURCE];
+pub const RESOURCES: &[Resource] =
+    &[audit::RESOURCE, records::PARKED, records::RETRIES, records::DEAD_LETTERS, replays::RESOURCE];
 
 /// Answers a request to `/manage/...`.
 pub async fn answer(app: &App, request: Request<Body>) -> Response<Body> {

@@ -7,6 +7,8 @@ mod init_azure;
 mod moment;
 mod operator;
 mod package;
+mod recovery;
+mod replays;
 mod run;
 mod serve;
 mod show;
@@ -22,7 +24,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::{config::Config, recovery::Source};
 
 /// Acknowledges vendors' callbacks in milliseconds and applies each event exactly once.
 ///
@@ -55,7 +57,15 @@ enum Command {
     InitAzure(init_azure::InitAzureArgs),
     /// Print every vendor: its scheme, what is missing, the URLs for its console, how long it waits and what it retries
     Vendors(vendors::VendorsArgs),
-    /// Print what operators did
+    /// What was given up on: list, show, replay, discard
+    Parked(recovery::RecoveryArgs),
+    /// What will be tried again by itself: list, show, replay (now), discard
+    Retries(recovery::RecoveryArgs),
+    /// What the broker gave up on: list, show, replay, discard
+    DeadLetters(recovery::RecoveryArgs),
+    /// Replays under way and done: list, show, pause, resume, abort
+    Replays(replays::ReplaysArgs),
+    /// What operators did
     Audit(audit::AuditArgs),
     // Its help is with its arguments: it is longer than a line.
     Explain(Box<explain::ExplainArgs>),
@@ -118,6 +128,10 @@ pub fn main() -> ExitCode {
             Some(Command::Package(args)) => package::run(args),
             Some(Command::InitAzure(args)) => init_azure::run(args).await,
             Some(Command::Vendors(args)) => vendors::run(args),
+            Some(Command::Parked(args)) => recovery::run(Source::Parked, args).await,
+            Some(Command::Retries(args)) => recovery::run(Source::Retries, args).await,
+            Some(Command::DeadLetters(args)) => recovery::run(Source::DeadLetters, args).await,
+            Some(Command::Replays(args)) => replays::run(args).await,
             Some(Command::Audit(args)) => audit::run(args).await,
             Some(Command::Explain(args)) => Ok(explain::run(&args)),
         }

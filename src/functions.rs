@@ -10,6 +10,7 @@ mod operate;
 mod process_email;
 mod process_sms;
 mod process_voice;
+mod run_replays;
 mod sweep_retries;
 
 use std::{sync::Arc, time::Duration};
@@ -79,6 +80,7 @@ pub const FUNCTIONS: &[Function] = &[
         name: "process-voice",
         entry: Entry::Invocation(|app, call| Box::pin(process_voice::handle(app, call))),
     },
+    Function { name: "run-replays", entry: Entry::Invocation(|app, call| Box::pin(run_replays::handle(app, call))) },
     Function {
         name: "sweep-retries",
         entry: Entry::Invocation(|app, call| Box::pin(sweep_retries::handle(app, call))),

@@ -11,10 +11,11 @@
 //!    normalises them into canonical events ([`event`]).
 //! 4. The [`ledger`] applies each event exactly once: one atomic commit per message in the [`documents`] store.
 //! 5. What failed waits in the retry table or is parked ([`retry`]); a timer brings back what is due.
-//! 6. What was given up on waits for operators, who reach it through `/manage` ([`admin`]).
+//! 6. What was given up on waits for operators, who find, replay or discard it ([`recovery`]) through `/manage`
+//!    ([`admin`]); what they do is written down ([`audit`]).
 //!
 //! Arrows point one way: functions use ingest, channels, ledger and retry; those use the ports ([`bus`], [`documents`],
-//! [`blobs`], [`outbound`], [`clock`]); the adapters ([`local`], [`azure`]) implement the ports and are named only where
+//! [`blobs`], [`dead_letters`], [`outbound`], [`clock`]); the adapters ([`local`], [`azure`]) implement the ports and are named only where
 //! the program is assembled ([`app`], [`cli`]).
 
 // The front pages of folders name their private files: they are read with `--document-private-items`.
@@ -30,6 +31,7 @@ pub mod channels;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod dead_letters;
 pub mod deadline;
 pub mod documents;
 pub mod envelope;
@@ -43,6 +45,7 @@ pub mod local;
 pub mod outbound;
 pub mod package;
 pub mod problem;
+pub mod recovery;
 pub mod retry;
 pub mod simulate;
 pub mod telemetry;

@@ -29,10 +29,18 @@ pub const APPS: &[AppPlan] = &[
     AppPlan { name: "sms", functions: &["process-sms"] },
     AppPlan { name: "email", functions: &["process-email"] },
     AppPlan { name: "voice", functions: &["process-voice"] },
-    AppPlan { name: "ops", functions: &["operate", "sweep-retries"] },
+    AppPlan { name: "ops", functions: &["operate", "run-replays", "sweep-retries"] },
     AppPlan {
         name: "all",
-        functions: &["ingest", "operate", "process-sms", "process-email", "process-voice", "sweep-retries"],
+        functions: &[
+            "ingest",
+            "operate",
+            "process-sms",
+            "process-email",
+            "process-voice",
+            "run-replays",
+            "sweep-retries",
+        ],
     },
 ];
 

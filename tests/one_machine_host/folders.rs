@@ -25,7 +25,16 @@ fn the_shipped_folders_load_without_refusals() {
     let names: Vec<&str> = app.functions.iter().map(|function| function.name.as_str()).collect();
     assert_eq!(
         names,
-        ["health", "ingest", "operate", "process-email", "process-sms", "process-voice", "sweep-retries"]
+        [
+            "health",
+            "ingest",
+            "operate",
+            "process-email",
+            "process-sms",
+            "process-voice",
+            "run-replays",
+            "sweep-retries"
+        ]
     );
     assert_eq!(app.host.custom_handler.arguments, ["serve"]);
     for function in &app.functions {

@@ -126,6 +126,7 @@ fn index_for(container: Container, query: &Query) -> Option<&'static str> {
     let by = |field| query.order_by == Some(field) || query.filters.iter().any(|filter| filter.field == field);
     match container {
         Container::Retries if by("due_at") => Some("due_retries"),
+        Container::Parked if by("parked_at") => Some("parked"),
         Container::Spool if by("due_at") => Some("due_spooled"),
         Container::Ledger if by("created_at") && query.id_prefix.as_deref() == Some("out:") => Some("outbox"),
         _ => None,
@@ -223,6 +224,16 @@ mod tests {
             Query::all().id_prefix("out:").filter("created_at", LessOrEqual, "2026").order_by("created_at");
         let plan = plan(Container::Ledger, &left_behind);
         assert!(plan.contains("USING INDEX outbox ") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+
+    #[test]
+    fn what_is_parked_is_found_in_the_order_of_its_time() {
+        let all = Query::all().order_by("parked_at");
+        let some = all.clone().filter("parked_at", LessOrEqual, "2026");
+        for query in [all, some] {
+            let plan = plan(Container::Parked, &query);
+            assert!(plan.contains("USING INDEX parked") && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
     }
 
     #[test]

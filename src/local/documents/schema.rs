@@ -4,8 +4,12 @@ use rusqlite::{Connection, params};
 
 use crate::{documents::Container, documents::Etag, local::sqlite::Profile};
 
-pub(super) const PROFILE: Profile =
-    Profile { migrations: &[SCHEMA], writer_cache_kib: 16 * 1024, reader_cache_kib: 2 * 1024, checkpoint_pages: 200 };
+pub(super) const PROFILE: Profile = Profile {
+    migrations: &[SCHEMA, PARKED],
+    writer_cache_kib: 16 * 1024,
+    reader_cache_kib: 2 * 1024,
+    checkpoint_pages: 200,
+};
 
 /// The partial indexes serve the sweep: without them it would read every body of its container. Their conditions stand
 /// word for word in the queries that [`super::query`] writes; that is how SQLite recognises them.
@@ -28,6 +32,11 @@ CREATE INDEX due_retries ON document (json_extract(body, '$.due_at'), partition,
 CREATE INDEX due_spooled ON document (json_extract(body, '$.due_at'), partition, id) WHERE container = 3;
 CREATE INDEX outbox ON document (json_extract(body, '$.created_at'), partition, id)
     WHERE container = 0 AND id >= 'out:' AND id < 'out;';
+";
+
+/// Serves operators, who look at what is parked in the order of its time.
+const PARKED: &str = "
+CREATE INDEX parked ON document (json_extract(body, '$.parked_at'), partition, id) WHERE container = 2;
 ";
 
 pub(super) const PURGE_EVERY_MS: u64 = 5_000;
