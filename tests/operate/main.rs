@@ -1,7 +1,12 @@
 //! What operators can do: the API below `/manage`, the commands that use it, and what becomes of records.
 
 mod audit;
+mod dead_letters;
+mod jobs;
 mod keys;
+mod replay;
+mod search;
 mod server;
 #[path = "../support/mod.rs"]
 mod support;
+mod world;
