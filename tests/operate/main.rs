@@ -4,6 +4,7 @@ mod audit;
 mod dead_letters;
 mod jobs;
 mod keys;
+mod kill;
 mod replay;
 mod search;
 mod server;
