@@ -70,8 +70,12 @@ impl Search {
         if let Some(Place(key, partition, id)) = continuation::read(container, query)? {
             match (&sort, key) {
                 (Some(sort), Some(key)) => {
-                    from.push_str(&format!(" AND ({sort}, partition, id) > (?, ?, ?)"));
-                    parameters.push(key.into());
+                    // The first condition says nothing new, but SQLite takes it as the place where to start in an index;
+                    // the second it does not, and would read every page before this one again.
+                    let key = SqlValue::from(key);
+                    from.push_str(&format!(" AND {sort} >= ? AND ({sort}, partition, id) > (?, ?, ?)"));
+                    parameters.push(key.clone());
+                    parameters.push(key);
                 }
                 _ => from.push_str(" AND (partition, id) > (?, ?)"),
             }
@@ -233,6 +237,18 @@ mod tests {
         for query in [all, some] {
             let plan = plan(Container::Parked, &query);
             assert!(plan.contains("USING INDEX parked") && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
+
+    #[test]
+    fn a_page_starts_where_the_last_one_ended() {
+        for (container, field) in [(Container::Parked, "parked_at"), (Container::Retries, "due_at")] {
+            let mut query = Query::all().order_by(field);
+            let fingerprint = continuation::fingerprint(container, &query);
+            let place = Place(Some(SortKey::Text("2026".into())), "p".into(), "i".into());
+            query.continuation = Some(continuation::write(&fingerprint, place));
+            let plan = plan(container, &query);
+            assert!(plan.contains("(<expr>>?)") && !plan.contains("TEMP B-TREE"), "{plan}");
         }
     }
 
