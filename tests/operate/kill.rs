@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// A data folder with so many parked callbacks, all genuine but for their ids: `twilio:SM0`, `twilio:SM1`...
-async fn parked(count: usize) -> TempDir {
+pub async fn parked(count: usize) -> TempDir {
     let app = TestApp::start();
     let template = message(&app, "SMTEMPLATE").await;
     let StoredBody::Text(envelope) = &template.body else { panic!("an envelope is text") };
