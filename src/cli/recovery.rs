@@ -71,7 +71,7 @@ struct FilterArgs {
     /// Not after
     #[arg(long, value_name = "TIME", value_parser = moment::parse)]
     until: Option<Timestamp>,
-    /// Anywhere in the stored message: an id, a number, a word of its body
+    /// Anywhere in the stored message: an id, a number, a word of its body (unless that is so large that it is in a blob)
     #[arg(long)]
     text: Option<String>,
 }

@@ -39,7 +39,8 @@ pub struct Filter {
     /// Not after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// Anywhere in the stored message: ids, properties, or the vendor's body. May be personal data.
+    /// Anywhere in the stored message: ids, properties, or the vendor's body, unless that is in a blob. May be personal
+    /// data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
 }

@@ -262,8 +262,15 @@ pub async fn list(app: &App, open_only: bool) -> Result<Vec<(Job, Etag)>, Docume
     }
     let documents: &dyn Documents = app.documents.as_ref();
     let found = crate::documents::query_all(documents, Container::Registry, query).await?;
-    let parse = |document: Document| Ok((document.parse::<Job>()?, document.etag));
-    found.into_iter().map(parse).collect()
+    // One that cannot be read must not hold up the others.
+    let parse = |document: Document| match document.parse::<Job>() {
+        Ok(job) => Some((job, document.etag)),
+        Err(error) => {
+            tracing::error!(%error, "a job cannot be read and is passed over");
+            None
+        }
+    };
+    Ok(found.into_iter().filter_map(parse).collect())
 }
 
 /// Writes a job, unless somebody else has written it since: then `None`.

@@ -22,7 +22,10 @@ use super::{
     RecoveryError, Source,
     job::{self, Job, JobError, Lease, State},
 };
-use crate::{app::App, documents::Etag};
+use crate::{
+    app::App,
+    documents::{DocumentsError, Etag},
+};
 use control::Control;
 
 /// Records read at once, and so in memory, of each job.
@@ -144,7 +147,15 @@ async fn finish(
                 job.end(app, State::Failed);
             }
             Ok(_) => {}
-            Err(error) => job.problem = Some(error.to_string()),
+            Err(error) => {
+                job.problem = Some(error.to_string());
+                // The same again would be refused again.
+                let is_final =
+                    matches!(error, RecoveryError::Malformed(_) | RecoveryError::Documents(DocumentsError::Refused(_)));
+                if is_final && job.state != State::Aborted {
+                    job.end(app, State::Failed);
+                }
+            }
         }
         if job::write(app, &job, etag).await?.is_some() {
             if job.state.is_final() {

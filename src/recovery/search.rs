@@ -124,9 +124,13 @@ impl Search {
         let mut page = Page::default();
         if let Some(document) = app.documents.read(container, &bucket_of(id), id).await? {
             page.scanned = 1;
-            let record = Record::from_document(self.source, document)?;
-            if self.is_meant(&record) {
-                page.found.push((record, String::new()));
+            match Record::from_document(self.source, document) {
+                Ok(record) if self.is_meant(&record) => page.found.push((record, String::new())),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "a record cannot be read and is passed over");
+                    page.unreadable += 1;
+                }
             }
         }
         Ok(page)

@@ -7,11 +7,11 @@ use axum::{
     http::{Request, StatusCode},
 };
 use serde_json::json;
-use sluice::documents::{Container, Operation};
+use sluice::documents::{Action, Container, Documents, Operation};
 
 use crate::{
     support::{Fault, TestApp, config, receipt},
-    world::{PATH, complete, ended, found, get, park, post, tick},
+    world::{PATH, complete, ended, found, get, park, post, tick, write},
 };
 
 fn ledger_down(container: Container, _: &str, _: &[Operation]) -> Option<Fault> {
@@ -227,5 +227,52 @@ async fn who_orders_a_job_must_say_who_they_are() {
     let request = Request::post("/manage/replays").body(Body::from(r#"{"source":"parked"}"#)).unwrap();
     assert_eq!(app.send(request).await.status(), StatusCode::BAD_REQUEST);
     assert_eq!(tick(&app).await, StatusCode::OK);
+    assert_eq!(app.all(Container::Parked).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_failed_again_before_its_record_is_removed_stays_parked() {
+    let app = TestApp::start();
+    let id = park(&app, "SM1", |_| {}).await;
+    let again = {
+        let document = app.all(Container::Parked).await.remove(0);
+        let mut record: serde_json::Value = document.parse().unwrap();
+        record["reason"] = json!("failed again");
+        record["parked_at"] = json!("2026-11-20T11:00:00.000Z");
+        record
+    };
+    let documents = app.documents.clone();
+    app.documents.fail(move |container, partition, operations| {
+        if container == Container::Parked && matches!(operations[0].action, Action::Delete { .. }) {
+            // The processor is faster than the removal.
+            let (documents, partition) = (documents.clone(), partition.to_owned());
+            let upsert = Operation::upsert(operations[0].id.clone(), &again);
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(documents.commit(container, &partition, vec![upsert])).unwrap();
+            })
+            .join()
+            .unwrap();
+        }
+        None
+    });
+    let job = complete(&app, json!({"source": "parked"})).await;
+    assert_eq!((&job["state"], &job["progress"]["done"]), (&json!("done"), &json!(1)));
+    let shown = get(&app, &format!("/parked/{id}")).await;
+    assert_eq!(shown["record"]["reason"], "failed again");
+}
+
+#[tokio::test]
+async fn a_record_or_job_of_another_version_holds_up_nothing() {
+    let app = TestApp::start();
+    write(&app, Container::Parked, "bucket-0", "0", &json!({"id": "0", "parked_at": "2026-11-20T09:00:00.000Z"})).await;
+    write(&app, Container::Registry, "replays", "replay:0", &json!({"id": "0", "open": true})).await;
+    park(&app, "SM1", |_| {}).await;
+    let list = post(&app, "/parked/search", json!({})).await;
+    assert_eq!((&list["unreadable"], list["records"].as_array().unwrap().len()), (&json!(1), 1));
+    let job = complete(&app, json!({"source": "parked"})).await;
+    assert_eq!((&job["progress"]["done"], &job["progress"]["unreadable"]), (&json!(1), &json!(1)));
+    let job = complete(&app, json!({"source": "parked", "filter": {"id": "0"}})).await;
+    assert_eq!((&job["state"], &job["progress"]["matched"]), (&json!("done"), &json!(0)));
     assert_eq!(app.all(Container::Parked).await.len(), 1);
 }
