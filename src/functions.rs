@@ -77,10 +77,7 @@ pub const FUNCTIONS: &[Function] = &[
         name: "process-voice",
         entry: Entry::Invocation(|app, call| Box::pin(process_voice::handle(app, call))),
     },
-    Function {
-        name: "project-sql",
-        entry: Entry::Invocation(|app, call| Box::pin(project_sql::handle(app, call))),
-    },
+    Function { name: "project-sql", entry: Entry::Invocation(|app, call| Box::pin(project_sql::handle(app, call))) },
     Function {
         name: "sweep-retries",
         entry: Entry::Invocation(|app, call| Box::pin(sweep_retries::handle(app, call))),

@@ -30,7 +30,11 @@ use crate::{
         Failure, Kept, NotKept,
         records::{Class, StoredMessage},
     },
+    sql::Table,
 };
+
+/// What it writes to.
+pub const TABLES: &[&Table] = &[&schema::EVENTS];
 
 /// Deliveries in which the database may fail to take a message's row. The next one makes a retry record of it: the host
 /// delivers a failed batch again at once, and would be through with its tries in seconds.

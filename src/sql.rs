@@ -16,6 +16,8 @@ pub struct Table {
     /// The column that is the primary key.
     pub key: &'static str,
     pub columns: &'static [Column],
+    /// The columns of the index that the view reads by.
+    pub index: &'static str,
     pub view: View,
 }
 

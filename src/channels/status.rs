@@ -54,8 +54,7 @@ pub fn effective_time(event: &Event, received_at: Timestamp) -> Timestamp {
 
 /// Whether an event displaces the one that decides a status now.
 pub fn displaces(event: &Event, received_at: Timestamp, status: &StatusRecord) -> bool {
-    let candidate =
-        (rank(event.event_type), effective_time(event, received_at), event.sequence.unwrap_or(0));
+    let candidate = (rank(event.event_type), effective_time(event, received_at), event.sequence.unwrap_or(0));
     let current = (rank(status.status), status.status_at, status.sequence.unwrap_or(0));
     // The dedupe key itself may hold an address, and is not told to those who have to decide alike.
     let by_id = || public_id(&event.dedupe_key).cmp(&public_id(&status.decided_by));

@@ -18,7 +18,12 @@ pub(super) async fn handle(app: &App, call: &Invocation<'_>) -> Result<Invocatio
             return Err(InvocationFailure::new(error.to_string()));
         }
     };
-    tracing::debug!(messages = messages.len(), rows = projected.rows.len(), kept = projected.kept, "a batch is projected");
+    tracing::debug!(
+        messages = messages.len(),
+        rows = projected.rows.len(),
+        kept = projected.kept,
+        "a batch is projected"
+    );
     let mut result = InvocationResult::default();
     // Without rows the binding need not be written, and the database not be asked.
     if !projected.rows.is_empty() {

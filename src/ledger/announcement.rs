@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::records::{OutboxRecord, public_id};
-use crate::{clock::Timestamp, event::Event};
+use crate::{clock::Timestamp, documents::without_values, event::Event};
 
 const SPEC_VERSION: &str = "1.0";
 
@@ -35,9 +35,9 @@ pub struct Announcement<'a> {
 /// Why bytes are no announcement. Trying again cannot heal it: park the message.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAnAnnouncement {
-    /// The parser's position, never its words: they quote what people wrote.
-    #[error("the message is no announcement: {category} in line {line}, column {column}")]
-    Json { category: &'static str, line: usize, column: usize },
+    /// Without the parser's own words, which quote what people wrote.
+    #[error("the message is no announcement: {0}")]
+    Json(String),
     #[error("the announcement has the CloudEvents version {0:?}, and this program knows 1.0")]
     Version(String),
 }
@@ -70,13 +70,8 @@ impl<'a> Announcement<'a> {
     /// # Errors
     /// It is no announcement, or one of a later version of the program.
     pub fn decode(body: &[u8]) -> Result<Announcement<'static>, NotAnAnnouncement> {
-        let announcement: Announcement<'static> = serde_json::from_slice(body).map_err(|error| {
-            let category = match error.classify() {
-                serde_json::error::Category::Data => "something unexpected",
-                _ => "no JSON",
-            };
-            NotAnAnnouncement::Json { category, line: error.line(), column: error.column() }
-        })?;
+        let announcement: Announcement<'static> =
+            serde_json::from_slice(body).map_err(|error| NotAnAnnouncement::Json(without_values(&error)))?;
         match announcement.specversion.as_ref() {
             SPEC_VERSION => Ok(announcement),
             other => Err(NotAnAnnouncement::Version(other.chars().take(20).collect())),

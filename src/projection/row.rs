@@ -137,9 +137,8 @@ mod tests {
     fn what_is_too_long_for_its_column_is_cut_and_never_fails_a_batch() {
         let long = "\u{1f600}\0é\"\\".repeat(50_000);
         let mut event = Event::new(EventType::MessageBounced, Channel::Email, &long, &long, long.clone());
-        for text in [&mut event.reason_code, &mut event.reason, &mut event.recipient, &mut event.sender] {
-            *text = Some(long.clone());
-        }
+        (event.reason_code, event.reason) = (Some(long.clone()), Some(long.clone()));
+        (event.recipient, event.sender) = (Some(format!("to {long}")), Some(format!("from {long}")));
         event.provider_status = long.clone();
         (event.sequence, event.duration_s, event.unsubscribe_group) = (Some(u64::MAX), Some(u64::MAX), Some(i64::MIN));
         event.occurred_at = Some("2026-11-20T10:00:00.123456789Z".parse().unwrap());
@@ -153,7 +152,8 @@ mod tests {
 
     #[test]
     fn people_are_tokens_wherever_the_vendor_names_them() {
-        let mut event = Event::new(EventType::MessageBounced, Channel::Email, "acme", "m", "acme:ana@example.com".into());
+        let mut event =
+            Event::new(EventType::MessageBounced, Channel::Email, "acme", "m", "acme:ana@example.com".into());
         event.recipient = Some("Ana <ana@example.com>".into());
         event.sender = Some("ACME Shop".into());
         event.reason = Some("550 <ana@example.com> does not know ACME Shop, call +1 202 555 0143".into());

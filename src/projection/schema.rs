@@ -45,6 +45,7 @@ pub const EVENTS: Table = Table {
         perhaps("duration_s", Bigint, "length of a call or recording in seconds"),
         perhaps("unsubscribe_group", Bigint, "the list that an unsubscribe is limited to"),
     ],
+    index: "message_key, status_rank DESC, status_at DESC",
     view: View { name: "dbo.CurrentStatus", select: CURRENT_STATUS },
 };
 
@@ -71,8 +72,7 @@ WHERE place = 1";
 /// The script for SQL Server and Azure SQL.
 pub fn script() -> String {
     let (events, view) = (EVENTS.name, EVENTS.view.name);
-    let columns =
-        definition(&EVENTS, "CONSTRAINT PK_Events PRIMARY KEY NONCLUSTERED", Dialect::SqlServer);
+    let columns = definition(&EVENTS, "CONSTRAINT PK_Events PRIMARY KEY NONCLUSTERED", Dialect::SqlServer);
     format!(
         "\
 -- The SQL projection: every applied event once, and where each message stands. May be run again at any time; for sqlcmd,
@@ -91,7 +91,7 @@ CREATE CLUSTERED INDEX IX_Events_Received ON {events} (received_at);
 GO
 
 IF NOT EXISTS (SELECT 1 FROM sys.indexes WHERE object_id = OBJECT_ID(N'{events}') AND name = N'IX_Events_Message')
-CREATE INDEX IX_Events_Message ON {events} (message_key, status_rank DESC, status_at DESC);
+CREATE INDEX IX_Events_Message ON {events} ({index});
 GO
 
 -- By rank, then by time, then by the vendor's sequence, so that a late `sent` never overwrites `delivered`.
@@ -99,6 +99,7 @@ CREATE OR ALTER VIEW {view} AS
 {select};
 GO
 ",
+        index = EVENTS.index,
         select = EVENTS.view.select
     )
 }
