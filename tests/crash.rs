@@ -170,7 +170,7 @@ fn the_same_holds_for_the_rows_of_the_sql_projection() {
     let rows = rusqlite::Connection::open(data.join("projection.sqlite")).unwrap();
     let ledger = rusqlite::Connection::open(data.join("documents.sqlite")).unwrap();
     let count = |connection: &rusqlite::Connection, query: &str| {
-        connection.query_row(query, [], |row| row.get::<_, u64>(0)).unwrap()
+        connection.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap()
     };
     let started = Instant::now();
     loop {
@@ -178,9 +178,9 @@ fn the_same_holds_for_the_rows_of_the_sql_projection() {
         let entities = status["subscriptions"].as_array().unwrap();
         let sql = entities.iter().find(|entity| entity["subscription"] == "deliveries/sql").unwrap();
         assert_eq!(sql["dead_letters"], 0);
-        let waiting = ["active", "locked", "scheduled"].iter().map(|name| sql[name].as_u64().unwrap()).sum::<u64>();
+        let waiting = ["active", "locked", "scheduled"].iter().map(|name| sql[name].as_i64().unwrap()).sum::<i64>();
         let owed = count(&ledger, "SELECT COUNT(*) FROM document WHERE id LIKE 'out:%'");
-        if waiting + owed + status["retries"]["total"].as_u64().unwrap() == 0 {
+        if waiting + owed + status["retries"]["total"].as_i64().unwrap() == 0 {
             break;
         }
         assert!(started.elapsed() < Duration::from_secs(90), "{waiting} waiting, {owed} owed: {status}");
