@@ -162,3 +162,34 @@ fn banner(config: &Config, app: &FunctionApp, listener: &TcpListener, places: &P
     println!("\nOr play the vendors:\n\n  {me} simulate --url {url} --count 1000 --verify\n");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+    /// The functions that are switched off, and whether the projection's file is there.
+    fn started(destinations: &str) -> (Vec<String>, bool) {
+        let path = Path::new(ROOT).join("sluice.toml");
+        let text = std::fs::read_to_string(&path).unwrap().replace("destinations = []", destinations);
+        let config = Config::parse(&path, &text, &|_| None).unwrap();
+        let app = FunctionApp::load(Path::new(ROOT), &|name| settings(Some(&config), name)).unwrap();
+        assert_eq!(app.refused, []);
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places { root: Some(ROOT.into()), config: None, data: folder.path().to_owned() };
+        let tables = open_tables(&app, &places).unwrap();
+        let there = folder.path().join("projection.sqlite").exists();
+        assert_eq!(tables.is_some(), there);
+        (app.disabled, there)
+    }
+
+    #[test]
+    fn the_projection_runs_where_events_are_announced_to_it_and_is_off_elsewhere() {
+        assert_eq!(started("destinations = []"), (vec!["project-sql".to_owned()], false));
+        assert_eq!(started("destinations = [\"crm\"]"), (vec!["project-sql".to_owned()], false));
+        assert_eq!(started("destinations = [\"crm\", \"sql\"]"), (Vec::new(), true));
+    }
+}
