@@ -14,9 +14,9 @@
 //!    SQL, which the host's output binding writes.
 //! 6. What failed waits in the retry table or is parked ([`retry`]); a timer brings back what is due.
 //!
-//! Arrows point one way: functions use ingest, channels, ledger, projection and retry; those use the ports ([`bus`], [`documents`],
-//! [`blobs`], [`outbound`], [`clock`]); the adapters ([`local`], [`azure`]) implement the ports and are named only where
-//! the program is assembled ([`app`], [`cli`]).
+//! Arrows point one way: functions use ingest, channels, ledger, projection and retry; those use the ports ([`bus`],
+//! [`documents`], [`blobs`], [`sql`], [`outbound`], [`clock`]); the adapters ([`local`], [`azure`]) implement the ports
+//! and are named only where the program is assembled ([`app`], [`cli`]).
 
 // The front pages of folders name their private files: they are read with `--document-private-items`.
 #![allow(rustdoc::private_intra_doc_links)]

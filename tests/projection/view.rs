@@ -18,8 +18,11 @@ use sluice::{
 
 use crate::world::{open, rows};
 
-/// An event and when it was received. Few times, sequences and types, so that ties are many.
-fn arrival(number: usize) -> impl Strategy<Value = (Event, Timestamp)> {
+/// An event and when it was received.
+type Received = (Event, Timestamp);
+
+/// Few times, sequences and types, so that ties are many.
+fn arrival(number: usize) -> impl Strategy<Value = Received> {
     let start: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();
     // 40 ns apart some are equal to 100 ns and others not; two days ahead the vendor is not believed.
     let occurred = prop_oneof![
@@ -38,7 +41,7 @@ fn arrival(number: usize) -> impl Strategy<Value = (Event, Timestamp)> {
 }
 
 /// The same arrivals in two orders.
-fn orders() -> impl Strategy<Value = (Vec<(Event, Timestamp)>, Vec<(Event, Timestamp)>)> {
+fn orders() -> impl Strategy<Value = (Vec<Received>, Vec<Received>)> {
     let arrivals = (1_usize..8).prop_flat_map(|count| (0..count).map(arrival).collect::<Vec<_>>());
     arrivals.prop_flat_map(|arrivals| (Just(arrivals.clone()).prop_shuffle(), Just(arrivals).prop_shuffle()))
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 use sluice::{
-    ledger::announcement::Announcement,
     local::{broker::Entity, tables::Tables},
     projection,
 };
@@ -35,7 +34,7 @@ pub fn open(path: &Path) -> Tables {
 pub fn rows(path: &Path, query: &str) -> Vec<Value> {
     let connection = Connection::open(path).unwrap();
     let mut statement = connection.prepare(query).unwrap();
-    let names: Vec<_> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<_> = statement.column_names().map(str::to_owned).collect();
     let read = |row: &rusqlite::Row<'_>| {
         let value = |index| match row.get_unwrap(index) {
             rusqlite::types::Value::Null => Value::Null,
@@ -46,12 +45,6 @@ pub fn rows(path: &Path, query: &str) -> Vec<Value> {
         Ok(Value::Object(names.iter().enumerate().map(|(index, name)| (name.clone(), value(index))).collect()))
     };
     statement.query_map([], read).unwrap().map(Result::unwrap).collect()
-}
-
-/// The announcements that wait for the projection.
-pub async fn waiting(app: &TestApp) -> Vec<Announcement<'static>> {
-    let found = app.broker.peek(&subscription(), 0, 1000).await.unwrap();
-    found.iter().map(|received| Announcement::decode(&received.message.body).unwrap()).collect()
 }
 
 /// A row that the table takes.
