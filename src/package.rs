@@ -29,6 +29,7 @@ pub const APPS: &[AppPlan] = &[
     AppPlan { name: "sms", functions: &["process-sms"] },
     AppPlan { name: "email", functions: &["process-email"] },
     AppPlan { name: "voice", functions: &["process-voice"] },
+    AppPlan { name: "delivery", functions: &["project-sql"] },
     AppPlan { name: "ops", functions: &["operate", "run-replays", "sweep-retries"] },
     AppPlan {
         name: "all",
@@ -38,6 +39,7 @@ pub const APPS: &[AppPlan] = &[
             "process-sms",
             "process-email",
             "process-voice",
+            "project-sql",
             "run-replays",
             "sweep-retries",
         ],
