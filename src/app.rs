@@ -9,6 +9,7 @@ use crate::{
     bus::{SharedBus, Subscription, Topic, Topology},
     clock::SharedClock,
     config::{Config, MissingSecret},
+    dead_letters::SharedDeadLetters,
     deadline::Deadline,
     delivery::{self, Breakers, Courier, Partners},
     documents::SharedDocuments,
@@ -37,6 +38,7 @@ pub const SQL: &str = "sql";
 pub struct Ports {
     pub clock: SharedClock,
     pub bus: SharedBus,
+    pub dead_letters: SharedDeadLetters,
     pub documents: SharedDocuments,
     pub blobs: SharedBlobs,
     pub outbound: SharedOutbound,
@@ -50,6 +52,7 @@ pub struct App {
     pub bus: SharedBus,
     /// The bus without [`Deadline`]: ingest keeps a shorter one of its own.
     pub ingest_bus: SharedBus,
+    pub dead_letters: SharedDeadLetters,
     pub documents: SharedDocuments,
     pub blobs: SharedBlobs,
     pub outbound: SharedOutbound,
@@ -77,7 +80,7 @@ impl App {
     /// # Errors
     /// The privacy key is missing: without it no opt-out can be recorded.
     pub fn new(config: Config, ports: Ports) -> Result<Arc<Self>, MissingSecret> {
-        let Ports { clock, bus, documents, blobs, outbound } = ports;
+        let Ports { clock, bus, dead_letters, documents, blobs, outbound } = ports;
         let limit = config.dependencies.timeout;
         let ingest_bus = bus.clone();
         let bus: SharedBus = Arc::new(Deadline::new(limit, bus));
@@ -103,6 +106,7 @@ impl App {
             clock,
             bus,
             ingest_bus,
+            dead_letters,
             documents,
             blobs,
             certificates: Certificates::new(outbound.clone()),

@@ -9,6 +9,8 @@ mod moment;
 mod operator;
 mod package;
 mod partners;
+mod recovery;
+mod replays;
 mod run;
 mod serve;
 mod show;
@@ -24,7 +26,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::{config::Config, recovery::Source};
 
 /// Acknowledges vendors' callbacks in milliseconds and applies each event exactly once.
 ///
@@ -61,7 +63,15 @@ enum Command {
     Partners(Box<partners::PartnersArgs>),
     /// Print how partners fare: success, latency, breaker, retries
     Deliveries(deliveries::DeliveriesArgs),
-    /// Print what operators did
+    /// What was given up on: list, show, replay, discard
+    Parked(recovery::RecoveryArgs),
+    /// What will be tried again by itself: list, show, replay (now), discard
+    Retries(recovery::RecoveryArgs),
+    /// What the broker gave up on: list, show, replay, discard
+    DeadLetters(recovery::RecoveryArgs),
+    /// Replays under way and done: list, show, pause, resume, abort
+    Replays(replays::ReplaysArgs),
+    /// What operators did
     Audit(audit::AuditArgs),
     // Its help is with its arguments: it is longer than a line.
     Explain(Box<explain::ExplainArgs>),
@@ -126,6 +136,10 @@ pub fn main() -> ExitCode {
             Some(Command::Vendors(args)) => vendors::run(args),
             Some(Command::Partners(args)) => partners::run(*args).await,
             Some(Command::Deliveries(args)) => deliveries::run(args).await,
+            Some(Command::Parked(args)) => recovery::run(Source::Parked, args).await,
+            Some(Command::Retries(args)) => recovery::run(Source::Retries, args).await,
+            Some(Command::DeadLetters(args)) => recovery::run(Source::DeadLetters, args).await,
+            Some(Command::Replays(args)) => replays::run(args).await,
             Some(Command::Audit(args)) => audit::run(args).await,
             Some(Command::Explain(args)) => Ok(explain::run(&args)),
         }

@@ -317,6 +317,11 @@ impl Config {
         })
     }
 
+    /// Whether applied events are announced to the subscription of this name.
+    pub fn announces_to(&self, destination: &str) -> bool {
+        self.outbox.destinations.iter().any(|name| name == destination)
+    }
+
     /// The operators' key, where there is one.
     pub fn admin_key(&self) -> Option<&str> {
         self.admin_key.as_ref()?.as_ref().ok().map(Secret::expose)

@@ -11,6 +11,8 @@ mod operate;
 mod process_email;
 mod process_sms;
 mod process_voice;
+mod project_sql;
+mod run_replays;
 mod sweep_retries;
 
 use std::{sync::Arc, time::Duration};
@@ -37,6 +39,8 @@ use crate::{
 pub const MESSAGES: &str = "messages";
 /// Name of the binding of every timer trigger.
 pub const TIMER: &str = "timer";
+/// Name of the output binding that writes rows.
+pub const ROWS: &str = "rows";
 
 /// A batch of Service Bus Premium messages, in base64 and JSON, stays below this.
 const LONGEST_INVOCATION: usize = 256 << 20;
@@ -81,6 +85,8 @@ pub const FUNCTIONS: &[Function] = &[
         name: "process-voice",
         entry: Entry::Invocation(|app, call| Box::pin(process_voice::handle(app, call))),
     },
+    Function { name: "project-sql", entry: Entry::Invocation(|app, call| Box::pin(project_sql::handle(app, call))) },
+    Function { name: "run-replays", entry: Entry::Invocation(|app, call| Box::pin(run_replays::handle(app, call))) },
     Function {
         name: "sweep-retries",
         entry: Entry::Invocation(|app, call| Box::pin(sweep_retries::handle(app, call))),

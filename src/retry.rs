@@ -22,6 +22,9 @@ use records::{Attempt, Class, ParkedRecord, RetryRecord, StoredMessage, bucket_o
 
 /// Application property: which attempt a message is. Absent on the first.
 pub const ATTEMPT: &str = "attempt";
+/// Application property: which replay a message belongs to. Absent on what no operator replayed. It keeps the message ids of
+/// a replay's attempts apart from those of the attempts before it, which the broker has seen.
+pub const REPLAY: &str = "replay";
 /// Application property: the failures before this attempt, as JSON.
 pub const HISTORY: &str = "history";
 
@@ -129,7 +132,11 @@ impl Retries {
         };
         message.properties.insert(ATTEMPT.into(), Property::Integer(i64::from(attempt) + 1));
         message.properties.insert(HISTORY.into(), Property::from(history_text(&history)));
-        let message_id = format!("{}:{}", message.record_id(), attempt + 1);
+        let id = message.record_id();
+        let message_id = match message.properties.get(REPLAY).and_then(Property::as_str) {
+            Some(replay) => format!("{id}:{replay}:{}", attempt + 1),
+            None => format!("{id}:{}", attempt + 1),
+        };
         self.wait(topic, message, message_id, now + wait, &failure).await
     }
 
@@ -276,7 +283,7 @@ impl Retries {
     }
 }
 
-fn history_text(history: &[Attempt]) -> String {
+pub(crate) fn history_text(history: &[Attempt]) -> String {
     serde_json::to_string(history).expect("attempts serialise to JSON")
 }
 

@@ -141,7 +141,11 @@ fn values_that_cannot_be_meant_are_refused() {
         ("disable_after = \"5d\"", "disable_after = \"0s\"", "delivery.disable_after: must be more than 0"),
         ("keep_records = \"30d\"", "keep_records = \"0s\"", "delivery.keep_records: must be more than 0"),
         ("former_secret = \"24h\"", "former_secret = \"9y\"", "delivery.former_secret: must be at most a year"),
-        ("timeout = \"10s\"\nconcurrency", "timeout = \"31s\"\nconcurrency", "delivery.timeout: must be more than 0 and at most 30s"),
+        (
+            "timeout = \"10s\"\nconcurrency",
+            "timeout = \"31s\"\nconcurrency",
+            "delivery.timeout: must be more than 0 and at most 30s",
+        ),
         ("env:SLUICE_DELIVERY_KEY", "a-secret", "delivery.key: a secret is named as"),
         ("jitter = 0.2", "jitter = 2.0", "retry.jitter: must lie between 0 and 1"),
         ("\"http://127.0.0.1:7071\"", "\"127.0.0.1\"", "public_url: `127.0.0.1` is not a URL"),

@@ -75,6 +75,10 @@ impl Client {
         self.ask(Method::GET, path, query, None).await
     }
 
+    pub async fn post(&self, path: &[&str], body: &Value) -> anyhow::Result<Value> {
+        self.ask(Method::POST, path, &[], Some(body)).await
+    }
+
     /// Asks `/manage/{path...}`.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use crate::{
     bus::SharedBus,
     clock::{SharedClock, SystemClock},
     config::{self, Config},
+    dead_letters::SharedDeadLetters,
     documents::SharedDocuments,
     outbound::HttpsClient,
 };
@@ -39,14 +40,14 @@ impl Engine {
             std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
         }
         let clock = Arc::new(SystemClock);
-        let (bus, broker) = open_bus(&paths, &config, clock.clone())?;
+        let (bus, dead_letters, broker) = open_bus(&paths, &config, clock.clone())?;
         let documents = open_documents(&paths, &config, clock.clone())?;
         let blobs = match &config.blobs {
             config::Blobs::Embedded => blobs::open_folder(&paths.blobs)?,
             config::Blobs::Azure(container) => azure::engine::blobs(&config, container)?,
         };
         let outbound = Arc::new(HttpsClient::new()?);
-        let ports = Ports { clock, bus, documents, blobs, outbound };
+        let ports = Ports { clock, bus, dead_letters, documents, blobs, outbound };
         let app = App::new(config, ports)?;
         if matches!(app.config.documents, config::Documents::Embedded) {
             // This process alone has the store: whoever held a lease was killed.
@@ -67,6 +68,8 @@ pub struct Paths {
     pub broker: PathBuf,
     pub documents: PathBuf,
     pub blobs: PathBuf,
+    /// The SQL projection, where it is on.
+    pub projection: PathBuf,
 }
 
 /// The files of a data folder.
@@ -75,18 +78,23 @@ pub fn paths(folder: &Path) -> Paths {
         broker: folder.join("broker.sqlite"),
         documents: folder.join("documents.sqlite"),
         blobs: folder.join("blobs"),
+        projection: folder.join("projection.sqlite"),
     }
 }
 
-fn open_bus(paths: &Paths, config: &Config, clock: SharedClock) -> anyhow::Result<(SharedBus, Option<Broker>)> {
+fn open_bus(
+    paths: &Paths,
+    config: &Config,
+    clock: SharedClock,
+) -> anyhow::Result<(SharedBus, SharedDeadLetters, Option<Broker>)> {
     let Some(connection) = &config.service_bus else {
         let broker = Broker::open(&paths.broker, &topology(config), clock)?;
-        return Ok((Arc::new(broker.clone()), Some(broker)));
+        return Ok((Arc::new(broker.clone()), Arc::new(broker.clone()), Some(broker)));
     };
-    let client = azure::engine::service_bus(connection.as_ref().map_err(Clone::clone)?, clock)?;
+    let client = Arc::new(azure::engine::service_bus(connection.as_ref().map_err(Clone::clone)?, clock)?);
     // Connected by the time the first callback comes, or known to be out of reach.
     client.create_sender(&config.bus.callbacks_topic);
-    Ok((Arc::new(client), None))
+    Ok((client.clone(), client, None))
 }
 
 fn open_documents(paths: &Paths, config: &Config, clock: SharedClock) -> anyhow::Result<SharedDocuments> {

@@ -71,6 +71,13 @@ impl Server {
         self.process.wait().unwrap();
     }
 
+    /// The most memory that it had so far, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// `sluice ...` against this server.
     pub async fn sluice(&self, arguments: &[&str]) -> Output {
         sluice(&self.url, arguments).await

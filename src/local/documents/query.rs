@@ -136,6 +136,7 @@ fn index_for(container: Container, query: &Query) -> Option<&'static str> {
     match container {
         Container::Retries if by("due_at") && query.partition.is_some() => Some("due_retries_of_partition"),
         Container::Retries if by("due_at") => Some("due_retries"),
+        Container::Parked if by("parked_at") => Some("parked"),
         Container::Spool if by("due_at") => Some("due_spooled"),
         Container::Ledger if by("created_at") && query.id_prefix.as_deref() == Some("out:") => Some("outbox"),
         _ => None,
@@ -254,6 +255,18 @@ mod tests {
         ] {
             let plan = continued(Container::Retries, query);
             assert!(plan.contains(seek) && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+        let plan = continued(Container::Parked, Query::all().order_by("parked_at"));
+        assert!(plan.contains("(<expr>>?)") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+
+    #[test]
+    fn what_is_parked_is_found_in_the_order_of_its_time() {
+        let all = Query::all().order_by("parked_at");
+        let some = all.clone().filter("parked_at", LessOrEqual, "2026");
+        for query in [all, some] {
+            let plan = plan(Container::Parked, &query);
+            assert!(plan.contains("USING INDEX parked") && !plan.contains("TEMP B-TREE"), "{plan}");
         }
     }
 

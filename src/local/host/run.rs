@@ -11,6 +11,7 @@ use super::{
     forward::Forwarder,
     invoke::{InvocationIds, Invoker},
     listener::Listener,
+    outputs::Outputs,
     route::Routes,
     service_bus::ServiceBusLoop,
     subscriptions::Subscriptions,
@@ -20,6 +21,7 @@ use crate::{
     clock::SharedClock,
     config::Config,
     host::{FunctionKey, value::DataType},
+    local::tables::Tables,
 };
 
 /// Limits of the host.
@@ -39,6 +41,8 @@ pub struct HostOptions {
     pub has_home_page: bool,
     /// What requests to functions with `authLevel` `function` must bring.
     pub function_key: FunctionKey,
+    /// Where the rows of `sql` outputs go; without it no function may have such an output.
+    pub tables: Option<Tables>,
 }
 
 impl Default for HostOptions {
@@ -51,6 +55,7 @@ impl Default for HostOptions {
             drain_deadline: Duration::from_secs(10),
             has_home_page: true,
             function_key: FunctionKey::new(None),
+            tables: None,
         }
     }
 }
@@ -101,8 +106,9 @@ impl<S: Subscriptions> OneMachineHost<S> {
         let mut service_bus = Vec::new();
         let mut timers = Vec::new();
         for function in app.functions {
-            check(&function).map_err(|problem| Unsupported { function: function.name.clone(), problem })?;
-            let invoker = Invoker::new(handler.clone(), &function.name, app.host.function_timeout);
+            let outputs = check(&function, options.tables.as_ref())
+                .map_err(|problem| Unsupported { function: function.name.clone(), problem })?;
+            let invoker = Invoker::new(handler.clone(), &function.name, outputs, app.host.function_timeout);
             let (ids, clock, binding) = (ids.clone(), clock.clone(), function.binding);
             match function.trigger {
                 Trigger::Http(trigger) => {
@@ -178,8 +184,8 @@ impl<S: Subscriptions> OneMachineHost<S> {
     }
 }
 
-/// What this host does not do.
-fn check(function: &Function) -> Result<(), String> {
+/// What this host does not do; and where the function's outputs go.
+fn check(function: &Function, tables: Option<&Tables>) -> Result<Outputs, String> {
     let unsupported = |problem: &str| Err(problem.to_owned());
     match &function.trigger {
         Trigger::Http(trigger) if !trigger.forwarded => {
@@ -191,7 +197,8 @@ fn check(function: &Function) -> Result<(), String> {
         Trigger::Http(trigger) if trigger.auth_level == AuthLevel::Admin => {
             return unsupported("it has no master key: `authLevel` must be anonymous or function");
         }
-        Trigger::Http(_) => return Ok(()),
+        // Its one output is the response.
+        Trigger::Http(_) => return Ok(Outputs::default()),
         Trigger::ServiceBus(trigger) => {
             if matches!(trigger.source, ServiceBusSource::Queue(_)) {
                 return unsupported("it has topics and subscriptions, no queues");
@@ -211,8 +218,5 @@ fn check(function: &Function) -> Result<(), String> {
         Trigger::Timer(_) => {}
         Trigger::Other(kind) => return Err(format!("it has no source for the trigger type `{kind}`")),
     }
-    match function.outputs.first() {
-        Some((name, kind)) => Err(format!("it does not write to output bindings (`{name}`, {kind})")),
-        None => Ok(()),
-    }
+    Outputs::of(function, tables)
 }
