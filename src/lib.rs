@@ -12,7 +12,8 @@
 //! 4. The [`ledger`] applies each event exactly once: one atomic commit per message in the [`documents`] store.
 //! 5. The ledger announces each event to whom the configuration names: [`delivery`] passes announcements on to partners,
 //!    and [`projection`] turns them into rows for SQL, which the host's output binding writes.
-//! 6. What failed waits in the retry table or is parked ([`retry`]); a timer brings back what is due.
+//! 6. What failed waits in the retry table or is parked ([`retry`]); a timer brings back what is due,
+//!    one instance at a time ([`lease`]).
 //!
 //! Arrows point one way: functions use ingest, channels, ledger, delivery, projection and retry; those use the ports
 //! ([`bus`], [`documents`], [`blobs`], [`sql`], [`outbound`], [`clock`]); the adapters ([`local`], [`azure`]) implement

@@ -42,7 +42,7 @@ use scopes::{Found, Kind, Scope};
 /// Blobs of the spool's last resort start so.
 pub const SPOOL_PREFIX: &str = "spool";
 /// Pages in memory at once, each of another scope: see [`relay`] for how large they are.
-const TURNS: usize = 4;
+const TURNS: usize = 8;
 /// How long after a look the sweep looks again for scopes, while it has work; or as long as the look took, if that is more.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 

@@ -354,6 +354,26 @@ async fn a_sweep_keeps_to_its_rate_and_its_limit_and_gives_everybody_a_share() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_partners_with_a_little_each_do_not_wait_for_one_with_much() {
+    let world = World::new(config(&[]));
+    let past = world.clock.now() - Duration::from_secs(60);
+    world.store(records(by_store(10_000, 400), "dead", Some("dead"), past)).await;
+    let partners: Vec<_> = (0..by_store(1_000, 40)).map(|index| format!("{index:x}-partner")).collect();
+    let due = world.clock.now();
+    for partner in &partners {
+        world.store(records(2, &format!("few-{partner}"), Some(partner), due)).await;
+    }
+    let began = world.clock.now();
+    let moved = swept(&world.instance()).await.retries;
+    let published = world.bus.published.lock().unwrap().clone();
+    let last = published.iter().filter(|(id, _)| id.starts_with("few")).map(|(_, at)| *at - began).max().unwrap();
+    let few = world.published("few");
+    println!("{few} records of {} partners went within {last}, of {moved} in all", partners.len());
+    assert_eq!(few, partners.len() * 2);
+    assert!(last.to_std().unwrap() < longest_delay(), "{last}");
+}
+
 #[tokio::test]
 async fn what_a_sweep_holds_in_memory_is_bounded_in_bytes() {
     let world = World::new(config(&[]));
