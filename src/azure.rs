@@ -4,5 +4,5 @@ pub mod blobs;
 mod connection_string;
 pub mod cosmos;
 pub mod engine;
-mod identity;
+pub(crate) mod identity;
 pub mod service_bus;

@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod check;
+mod doctor;
 mod explain;
 mod init_azure;
 mod package;
@@ -47,6 +48,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Validate configuration, function folders and secrets; say what is wrong and where
     Check(check::CheckArgs),
+    // Its help is with its arguments: it is longer than a line.
+    Doctor(doctor::DoctorArgs),
     Package(package::PackageArgs),
     /// Create the database and containers on emulators of Cosmos DB and Blob Storage; in Azure, Terraform does
     InitAzure(init_azure::InitAzureArgs),
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
             Some(Command::Show(args)) => show::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Check(args)) => check::run(args),
+            Some(Command::Doctor(args)) => Ok(doctor::run(args).await),
             Some(Command::Package(args)) => package::run(args),
             Some(Command::InitAzure(args)) => init_azure::run(args).await,
             Some(Command::Vendors(args)) => vendors::run(args),

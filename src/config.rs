@@ -302,6 +302,15 @@ impl Config {
         self.privacy_key.as_ref().err().cloned().into_iter().chain(vendors).collect()
     }
 
+    /// What the app settings for the topics, which function folders name, have to be.
+    pub fn topic_setting(&self, name: &str) -> Option<String> {
+        match name {
+            "CALLBACKS_TOPIC" => Some(self.bus.callbacks_topic.clone()),
+            "DELIVERIES_TOPIC" => Some(self.bus.deliveries_topic.clone()),
+            _ => None,
+        }
+    }
+
     /// The sections whose data is in the data folder of this machine, as they are named in the file.
     pub fn embedded(&self) -> Vec<&'static str> {
         let kept_here = [

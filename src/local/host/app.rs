@@ -36,6 +36,8 @@ pub struct Function {
     pub trigger: Trigger,
     /// Names and types of the output bindings.
     pub outputs: Vec<(String, String)>,
+    /// The app settings that its bindings name as their connections.
+    pub connections: Vec<String>,
 }
 
 /// What starts a function.
