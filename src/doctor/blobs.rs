@@ -105,25 +105,34 @@ fn tell(
         }
         Ok(Err(error)) => error,
     };
-    let advice = match (&error, connection) {
-        (Error::NotFound { .. }, _) => {
-            "Create it: terraform apply, or sluice init-azure against Azurite; or correct blobs.container".to_owned()
-        }
-        (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }, Connection::Identity { .. }) => format!(
-            "Assign the role Storage Blob Data Contributor on the container (scope <account id>/blobServices/default/\
-             containers/{name}), and let the account's network rules admit this app"
+    let (found, advice) = match (status(&error), connection) {
+        (Some(404), _) => (
+            "does not exist",
+            "Create it: terraform apply, or sluice init-azure against Azurite; or correct blobs.container".to_owned(),
         ),
-        (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }, Connection::Key(_)) => {
-            "Correct the connection string's key, and let the account's network rules admit this machine".to_owned()
-        }
-        _ => "Ask again; if it stays, look at the account's metrics".to_owned(),
-    };
-    let found = match &error {
-        Error::NotFound { .. } => "does not exist".to_owned(),
-        Error::PermissionDenied { .. } => "access denied".to_owned(),
-        Error::Unauthenticated { .. } => "no valid token or key".to_owned(),
-        _ => "it failed".to_owned(),
+        (Some(401 | 403), Connection::Identity { .. }) => (
+            "access denied",
+            format!(
+                "Assign the role Storage Blob Data Contributor on the container (scope <account id>/blobServices/default/\
+                 containers/{name}), and let the account's network rules admit this app"
+            ),
+        ),
+        (Some(401 | 403), Connection::Key(_)) => (
+            "access denied",
+            "Correct the connection string's key, and let the account's network rules admit this machine".to_owned(),
+        ),
+        _ => ("it failed", "Ask again; if it stays, look at the account's metrics".to_owned()),
     };
     steps.fail(what, format!("{found} ({error})"), advice);
     false
+}
+
+/// The status of an answer. `object_store` keeps it to itself where it lists: there it is in the text alone.
+fn status(error: &Error) -> Option<u16> {
+    match error {
+        Error::NotFound { .. } => Some(404),
+        Error::PermissionDenied { .. } => Some(403),
+        Error::Unauthenticated { .. } => Some(401),
+        other => other.to_string().split_once("status code: ")?.1.get(..3)?.parse().ok(),
+    }
 }

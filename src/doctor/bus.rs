@@ -219,3 +219,43 @@ fn tell(
         Err(silence) => steps.fail(what, silence.to_string(), "The namespace hangs: wait, and ask again"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Secret, doctor::Outcome};
+
+    fn told(entity: &Entity<'_>, connection: &Connection) -> crate::doctor::Step {
+        let denied = ServiceBusError::Denied { entity: "e".into(), problem: "no claim Listen".into() };
+        let mut steps = Steps::of("bus");
+        tell(entity, Ok(Err(denied)), connection, &mut steps);
+        steps.steps.remove(0)
+    }
+
+    #[test]
+    fn a_role_that_is_missing_is_named_with_its_scope() {
+        let identity = Connection::Identity { address: "contoso.servicebus.windows.net".into(), client_id: None };
+        let step = told(&Entity::Topic { name: "callbacks", needed: true }, &identity);
+        let advice = step.advice.unwrap();
+        assert_eq!(step.outcome, Outcome::Fail);
+        assert!(advice.contains("Azure Service Bus Data Sender on the topic"), "{advice}");
+        assert!(advice.contains("<namespace id>/topics/callbacks)"), "{advice}");
+
+        let sms = Entity::Subscription { topic: "callbacks", name: "sms", needed: true };
+        let advice = told(&sms, &identity).advice.unwrap();
+        assert!(advice.contains("Azure Service Bus Data Receiver on the subscription"), "{advice}");
+        assert!(advice.contains("<namespace id>/topics/callbacks/subscriptions/sms)"), "{advice}");
+
+        let advice = told(&sms, &Connection::Key(Secret::new("k"))).advice.unwrap();
+        assert!(advice.contains("claims Send and Listen") && !advice.contains("role"), "{advice}");
+    }
+
+    #[test]
+    fn a_subscription_that_only_other_apps_receive_from_may_be_denied() {
+        let identity = Connection::Identity { address: "contoso.servicebus.windows.net".into(), client_id: None };
+        let email = Entity::Subscription { topic: "callbacks", name: "email", needed: false };
+        let step = told(&email, &identity);
+        assert_eq!(step.outcome, Outcome::Warn);
+        assert!(step.found.contains("nothing here uses it"), "{}", step.found);
+    }
+}

@@ -63,10 +63,16 @@ pub(super) fn examine(config: &Config, app: &FunctionApp, environment: Environme
             Some(variable) => steps.ok(connection, format!("{variable} is set; for {users}")),
             None => {
                 let found = format!("no setting of this environment resolves it; for {users}");
-                let advice = format!(
-                    "Set {connection}__fullyQualifiedNamespace (or __accountName, __accountEndpoint: what the service \
+                let advice = if connection == HOST_STORAGE {
+                    "The host keeps its timers' locks and its keys there: set AzureWebJobsStorage__accountName, or \
+                     AzureWebJobsStorage to UseDevelopmentStorage=true (Azurite)"
+                        .to_owned()
+                } else {
+                    format!(
+                        "Set {connection}__fullyQualifiedNamespace (or __accountName, __accountEndpoint: what the service \
                      calls it), or {connection} to a connection string"
-                );
+                    )
+                };
                 steps.fail(connection, found, advice);
             }
         }

@@ -100,3 +100,34 @@ fn lock_path(guarded: &Path) -> PathBuf {
     name.push(".lock");
     PathBuf::from(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_starts_while_somebody_looks_gets_its_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let guarded = folder.path().join("broker.sqlite");
+        drop(FileLock::acquire(&guarded).unwrap());
+        let looking = File::open(lock_path(&guarded)).unwrap();
+        looking.lock_shared().unwrap();
+        let done = std::thread::spawn(move || {
+            std::thread::sleep(LOOK);
+            drop(looking);
+        });
+        let lock = FileLock::acquire(&guarded).unwrap();
+        done.join().unwrap();
+        let holder = FileLock::holder(&guarded).unwrap();
+        assert_eq!(holder, Some(Holder { process: Some(std::process::id()) }));
+        drop(lock);
+        assert_eq!(FileLock::holder(&guarded).unwrap(), None);
+    }
+
+    #[test]
+    fn looking_for_the_holder_of_nothing_makes_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(FileLock::holder(&folder.path().join("broker.sqlite")).unwrap(), None);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
