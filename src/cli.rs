@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand.
 
+mod app_settings;
 mod check;
 mod doctor;
 mod explain;
@@ -20,7 +21,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, Environment};
 
 /// Acknowledges vendors' callbacks in milliseconds and applies each event exactly once.
 ///
@@ -84,6 +85,11 @@ impl Places {
         self.config.clone().unwrap_or_else(|| self.root().join("sluice.toml"))
     }
 
+    /// With settings from somewhere else than the environment alone.
+    fn load_config_with(&self, environment: Environment) -> anyhow::Result<Config> {
+        Ok(Config::load_with(&self.config_path(), environment)?)
+    }
+
     fn load_config(&self) -> anyhow::Result<Config> {
         Ok(Config::load(&self.config_path())?)
     }
@@ -104,6 +110,7 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let examines = matches!(cli.command, Some(Command::Doctor(_)));
     let result = runtime.block_on(async {
         match cli.command {
             None if std::env::var_os(serve::PORT_VARIABLE).is_some() => serve::run(cli.run.try_into()?).await,
@@ -120,6 +127,10 @@ pub fn main() -> ExitCode {
             Some(Command::Explain(args)) => Ok(explain::run(&args)),
         }
     });
+    if examines {
+        // A name server or a disk that hangs was reported: nobody waits for it a second time.
+        runtime.shutdown_background();
+    }
     result.unwrap_or_else(|error| {
         eprintln!("sluice: {error:#}");
         ExitCode::FAILURE

@@ -220,9 +220,17 @@ impl Config {
     /// The file is missing, malformed or contradicts itself. Missing secrets are no error here: see
     /// [`Config::missing_secrets`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(path, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    /// Reads a configuration file, and variables from wherever they are.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn load_with(path: &Path, environment: Environment) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(path, &text, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        Self::parse(path, &text, environment)
     }
 
     /// Reads a configuration from text. `SLUICE_PROFILE`, `SLUICE_PUBLIC_URL`, `SLUICE_BUS`, `SLUICE_DOCUMENTS`,

@@ -209,6 +209,47 @@ async fn a_file_that_is_no_database_is_told() {
 }
 
 #[tokio::test]
+async fn a_disk_that_hangs_is_told_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("broker.sqlite"), "").unwrap();
+    // Whoever opens it waits for a writer that never comes.
+    let made = Command::new("mkfifo").arg(folder.path().join("broker.sqlite.lock")).status().unwrap();
+    assert!(made.success());
+    let started = Instant::now();
+    let told = doctor(&[], folder.path()).await;
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    told.is_ill();
+    told.has(&["FAIL", "data", "folder"], "no answer within 4 s");
+}
+
+#[tokio::test]
+async fn settings_are_taken_from_the_file_that_func_start_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("local.settings.json");
+    let with = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let mut doctor = command([], folder.path());
+        doctor.arg("--settings").arg(&path);
+        run(doctor)
+    };
+    let told = with(&std::fs::read_to_string(Path::new(ROOT).join("local.settings.json.example")).unwrap()).await;
+    // Whether or not the emulators are there.
+    told.has(&["ok", "bus", "Service", "Bus"], "localhost:5672 (plain TCP, an emulator)");
+    told.has(&["ok", "documents", "Cosmos", "DB"], "https://localhost:8081");
+    told.has(&["ok", "blobs", "Blob", "Storage"], "http://127.0.0.1:10000");
+    told.has(&["ok", "triggers", "AzureWebJobsStorage"], "");
+    assert!(!told.page.contains("FAIL  config") && !told.page.contains("FAIL  functions"), "{}", told.page);
+    assert!(!told.page.contains("FAIL  triggers"), "{}", told.page);
+
+    let told = with(r#"{"IsEncrypted":true,"Values":{}}"#).await;
+    assert_eq!(told.code, 2);
+    assert!(told.errors.contains("func settings decrypt"), "{}", told.errors);
+    let told = with(r#"{"Values":{"TWILIO_AUTH_TOKEN":["topsecret"]}}"#).await;
+    assert_eq!(told.code, 2);
+    assert!(told.errors.contains("line 1") && !told.errors.contains("topsecret"), "{}", told.errors);
+}
+
+#[tokio::test]
 async fn secrets_that_are_missing_are_named_and_never_shown() {
     let folder = tempfile::tempdir().unwrap();
     let settings = [("SLUICE_PROFILE", "production"), ("TWILIO_AUTH_TOKEN", "topsecret")];

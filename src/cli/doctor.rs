@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::Places;
+use super::{Places, app_settings::AppSettings};
 use crate::doctor::{Patient, examine};
 
 /// Say whether everything works: configuration, function folders, services, roles, disk and clock; and what to do if not
@@ -23,6 +23,8 @@ pub(super) struct DoctorArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    settings: AppSettings,
+    #[command(flatten)]
     places: Places,
 }
 
@@ -40,13 +42,14 @@ pub(super) async fn run(args: DoctorArgs) -> ExitCode {
 /// Prints the report; whether nothing failed.
 async fn answer(args: DoctorArgs) -> anyhow::Result<bool> {
     let places = args.places;
-    let config = places.load_config()?;
+    let environment = args.settings.load()?;
+    let config = places.load_config_with(&environment)?;
     let patient = Patient {
         config: &config,
         config_path: places.config_path(),
         root: places.root(),
         data: places.data.clone(),
-        environment: &|name| std::env::var(name).ok().filter(|value| !value.is_empty()),
+        environment: &environment,
     };
     let report = examine(patient).await;
     let text = if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.page() };

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use chrono::Utc;
 use clap::Args;
 
-use super::Places;
+use super::{Places, app_settings::AppSettings};
 use crate::{
     app::topology,
     azure::{
@@ -28,11 +28,13 @@ pub(super) struct InitAzureArgs {
     #[arg(long, value_name = "DIR")]
     emulator_config: Option<PathBuf>,
     #[command(flatten)]
+    settings: AppSettings,
+    #[command(flatten)]
     places: Places,
 }
 
 pub(super) async fn run(args: InitAzureArgs) -> anyhow::Result<ExitCode> {
-    let config = args.places.load_config()?;
+    let config = args.places.load_config_with(&args.settings.load()?)?;
     if let Some(folder) = &args.emulator_config {
         super::print(&write_emulator_config(folder, &config)?)?;
         return Ok(ExitCode::SUCCESS);

@@ -51,6 +51,7 @@ async fn look(container: &BlobContainer, steps: &mut Steps) -> Option<f64> {
         Ok(found) => steps.ok("reach", found),
         Err(unreached) => {
             steps.fail("reach", unreached.found, unreached.advice);
+            steps.skip("container", "not looked at");
             return None;
         }
     }
@@ -61,6 +62,7 @@ async fn look(container: &BlobContainer, steps: &mut Steps) -> Option<f64> {
         }
         Err(unreached) => {
             steps.fail("HTTP", unreached.found, unreached.advice);
+            steps.skip("container", "not looked at");
             return None;
         }
     };

@@ -91,6 +91,8 @@ pub(super) async fn examine(config: &Config, received: &[Source]) -> Steps {
         }
         look(&probe, &entities, connection, patience, &mut steps).await;
         probe.close().await;
+    } else {
+        steps.skip("entities", "topics and subscriptions were not looked at");
     }
     steps
 }

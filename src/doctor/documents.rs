@@ -61,6 +61,7 @@ async fn look(cosmos: &Cosmos, steps: &mut Steps) -> Option<f64> {
         Ok(found) => steps.ok("reach", found),
         Err(unreached) => {
             steps.fail("reach", unreached.found, unreached.advice);
+            steps.skip("containers", "not looked at");
             return None;
         }
     }
@@ -72,6 +73,7 @@ async fn look(cosmos: &Cosmos, steps: &mut Steps) -> Option<f64> {
         }
         Err(unreached) => {
             steps.fail("HTTP", unreached.found, unreached.advice);
+            steps.skip("containers", "not looked at");
             return None;
         }
     };

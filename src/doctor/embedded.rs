@@ -9,7 +9,10 @@ use std::{
 
 use bytesize::ByteSize;
 
-use super::report::Steps;
+use super::{
+    patience::{Patience, STEP},
+    report::Steps,
+};
 use crate::{
     clock::SystemClock,
     config::{Blobs, Config, Documents},
@@ -46,13 +49,28 @@ pub(super) async fn examine(config: &Config, folder: PathBuf, in_azure: bool) ->
             (there, steps)
         }
     });
-    let (there, mut steps) = looked.await.expect("looking at a folder does not panic");
+    // A network drive that hangs keeps its thread; everybody else goes on.
+    let patience = Patience::new();
+    let (there, mut steps) = match patience.wait(STEP, looked).await {
+        Ok(looked) => looked.expect("looking at a folder does not panic"),
+        Err(silence) => {
+            let mut steps = Steps::of("data");
+            steps.fail("folder", silence.to_string(), "The disk hangs: look at its mount");
+            return steps;
+        }
+    };
     if there {
         for file in files.iter().filter(|file| file.exists()) {
-            read(file, *file == paths.broker, &mut steps).await;
+            if let Err(silence) = patience.wait(STEP, read(file, *file == paths.broker, &mut steps)).await {
+                steps.fail(name(file), silence.to_string(), "The disk hangs, or the file is locked for long");
+            }
         }
     }
     steps
+}
+
+fn name(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Whether there is a folder with files that can be looked into.
@@ -77,7 +95,7 @@ fn look(folder: &Path, files: &[PathBuf], blobs: Option<&Path>, steps: &mut Step
     }
     room(&existing, steps);
     for file in files.iter().filter(|file| file.exists()) {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = name(file);
         match FileLock::holder(file) {
             Ok(Some(holder)) => {
                 let process = holder.process.map(|id| format!(" (process {id})")).unwrap_or_default();
@@ -117,28 +135,31 @@ fn room(folder: &Path, steps: &mut Steps) {
 
 /// Opens a file as `sluice status` does.
 async fn read(file: &Path, is_broker: bool, steps: &mut Steps) {
-    let advice = "It is damaged, or from a newer version of this program: restore it, or use that version";
-    if is_broker {
-        let path = file.to_owned();
-        match tokio::task::spawn_blocking(move || read_depths(&path)).await.expect("reading does not panic") {
-            Ok(depths) => {
-                let waiting: u64 = depths.iter().map(|depth| depth.active).sum();
-                let dead: u64 = depths.iter().map(|depth| depth.dead_letters).sum();
-                steps.ok(
-                    "broker",
-                    format!("{} subscriptions, {waiting} messages wait, {dead} dead letters", depths.len()),
-                );
-            }
-            Err(error) => steps.fail("broker", error.to_string(), advice),
-        }
-        return;
-    }
-    let counted = match LocalDocuments::open_read_only(file, Arc::new(SystemClock)) {
-        Ok(documents) => documents.count(Container::Parked, &Query::all()).await.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+    let path = file.to_owned();
+    let read = match is_broker {
+        true => tokio::task::spawn_blocking(move || messages(&path)).await.expect("reading does not panic"),
+        false => parked(path).await,
     };
-    match counted {
-        Ok(parked) => steps.ok("documents", format!("they can be read; {parked} parked")),
-        Err(error) => steps.fail("documents", error, advice),
+    let what = if is_broker { "broker" } else { "documents" };
+    match read {
+        Ok(found) => steps.ok(what, found),
+        Err(error) => {
+            let advice = "It is damaged, or from a newer version of this program: restore it, or use that version";
+            steps.fail(what, error, advice);
+        }
     }
+}
+
+fn messages(path: &Path) -> Result<String, String> {
+    let depths = read_depths(path).map_err(|error| error.to_string())?;
+    let waiting: u64 = depths.iter().map(|depth| depth.active).sum();
+    let dead: u64 = depths.iter().map(|depth| depth.dead_letters).sum();
+    Ok(format!("{} subscriptions, {waiting} messages wait, {dead} dead letters", depths.len()))
+}
+
+async fn parked(path: PathBuf) -> Result<String, String> {
+    let opened = tokio::task::spawn_blocking(move || LocalDocuments::open_read_only(&path, Arc::new(SystemClock)));
+    let documents = opened.await.expect("opening does not panic").map_err(|error| error.to_string())?;
+    let parked = documents.count(Container::Parked, &Query::all()).await.map_err(|error| error.to_string())?;
+    Ok(format!("they can be read; {parked} parked"))
 }

@@ -79,6 +79,10 @@ pub fn functions(root: &Path, settings: Settings) -> (Option<FunctionApp>, Vec<S
             steps.fail("folder", format!("function {name}: {reason}"), advice);
         }
     }
+    for name in &app.disabled {
+        let found = format!("function {name} is switched off by a setting");
+        steps.warn("folder", found, "Remove its AzureWebJobs.<name>.Disabled to start it");
+    }
     let handlers: BTreeSet<_> = FUNCTIONS.iter().map(|function| function.name).collect();
     let names: Vec<_> = app.functions.iter().map(|function| function.name.as_str()).collect();
     for name in names.iter().filter(|name| !handlers.contains(*name)) {

@@ -62,7 +62,9 @@ pub(super) fn examine(config: &Config, app: &FunctionApp, environment: Environme
         match setting(&connection, environment) {
             Some(variable) => steps.ok(connection, format!("{variable} is set; for {users}")),
             None => {
-                let found = format!("no setting of this environment resolves it; for {users}");
+                let found = format!(
+                    "no setting of this environment resolves it, or its Key Vault reference is unresolved; for {users}"
+                );
                 let advice = if connection == HOST_STORAGE {
                     "The host keeps its timers' locks and its keys there: set AzureWebJobsStorage__accountName, or \
                      AzureWebJobsStorage to UseDevelopmentStorage=true (Azurite)"
@@ -92,7 +94,9 @@ pub(super) fn examine(config: &Config, app: &FunctionApp, environment: Environme
 
 /// The variable that resolves a connection, as the host looks it up.
 fn setting(connection: &str, environment: Environment) -> Option<String> {
-    let set = |name: &String| environment(name).is_some_and(|value| !value.trim().is_empty());
+    // A reference that Key Vault refused is left as it is: no connection.
+    let usable = |value: String| !value.trim().is_empty() && !value.starts_with("@Microsoft.KeyVault(");
+    let set = |name: &String| environment(name).is_some_and(usable);
     let names =
         [connection.to_owned(), format!("AzureWebJobs{connection}"), format!("ConnectionStrings__{connection}")];
     let addresses = names[..2].iter().flat_map(|name| ADDRESSES.iter().map(move |address| format!("{name}{address}")));

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use fe2o3_amqp::session::SessionHandle;
 use tokio::time::timeout;
 
 use super::{
@@ -80,16 +81,9 @@ impl Probe {
 
     async fn attach(&self, entity: &str, sends: bool) -> Result<(), ServiceBusError> {
         let mut session = self.connection.session(entity).await?;
-        let attached = if sends {
-            match sender::attach(&mut session, entity).await {
-                Ok(link) => Ok(drop(timeout(FAREWELL, link.close()).await)),
-                Err(error) => Err(error),
-            }
-        } else {
-            match receiver::attach(&mut session, entity).await {
-                Ok((_, link)) => Ok(drop(timeout(FAREWELL, link.close()).await)),
-                Err(error) => Err(error),
-            }
+        let attached = match sends {
+            true => attach_and_close_sender(&mut session, entity).await,
+            false => attach_and_close_receiver(&mut session, entity).await,
         };
         timeout(FAREWELL, session.end()).await.ok();
         attached
@@ -98,4 +92,16 @@ impl Probe {
     pub async fn close(self) {
         self.connection.close().await;
     }
+}
+
+async fn attach_and_close_sender(session: &mut SessionHandle<()>, entity: &str) -> Result<(), ServiceBusError> {
+    let link = sender::attach(session, entity).await?;
+    timeout(FAREWELL, link.close()).await.ok();
+    Ok(())
+}
+
+async fn attach_and_close_receiver(session: &mut SessionHandle<()>, entity: &str) -> Result<(), ServiceBusError> {
+    let (_, link) = receiver::attach(session, entity).await?;
+    timeout(FAREWELL, link.close()).await.ok();
+    Ok(())
 }
