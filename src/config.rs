@@ -140,7 +140,8 @@ pub struct Retry {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outbox {
-    /// Each applied event is published to the deliveries topic once for every name here, as property `partner`.
+    /// Each applied event is published to the deliveries topic once for every name here, as property `destination`: `sql`
+    /// for the SQL projection, any other name for a subscription of one's own.
     pub destinations: Vec<String>,
 }
 

@@ -160,7 +160,12 @@ async fn arrivals(app: &App, channel: Channel, envelope: &Envelope<'_>) -> Resul
     let mut events = events_of(vendor.as_ref(), &callback)?;
     opt_out::infer_keywords(&mut events, &app.config.channels);
     let envelope_id: Arc<str> = envelope.id.as_str().into();
-    let arrival = |event| Arrival { event, envelope_id: envelope_id.clone(), received_at: envelope.time };
+    let arrival = |event| Arrival {
+        destinations: app.destinations(&event),
+        event,
+        envelope_id: envelope_id.clone(),
+        received_at: envelope.time,
+    };
     Ok(events.into_iter().map(arrival).collect())
 }
 
@@ -199,7 +204,7 @@ async fn apply(app: &App, key: &str, arrivals: &[Arrival]) -> Result<Applied, Pr
         if let Err(error) = outbox::publish(app.bus.as_ref(), app.documents.as_ref(), topic, &record).await {
             // It stays in the outbox, where the sweep finds it, and so do those behind it: a bus that does not answer
             // must not be waited for once for each.
-            // Not by its own id, which holds the dedupe key and so perhaps an address.
+            // Named by its envelope: its own id holds the dedupe key, and so perhaps an address.
             tracing::warn!(key, envelope = record.envelope_id, %error, "announcements stay in the outbox");
             break;
         }

@@ -11,6 +11,7 @@ use super::{ATTEMPT, HISTORY};
 use crate::{
     bus::{Message, Properties, Property},
     clock::{Timestamp, millis},
+    ledger::outbox::{DELIVERY, PARTNER},
 };
 
 /// Whether trying again can heal a failure.
@@ -119,9 +120,17 @@ impl StoredMessage {
         Some(format!("{vendor}:{}", self.subject.as_deref()?))
     }
 
-    /// The id of the record that keeps this message: the envelope's id, so that one callback has one record. A message
-    /// that is not ours gets a fresh one.
+    /// The partner that this message is for.
+    pub fn partner(&self) -> Option<String> {
+        self.properties.get(PARTNER).and_then(Property::as_str).map(str::to_owned)
+    }
+
+    /// The id of the record that keeps this message: the delivery's, or the envelope's, so that one callback has one
+    /// record. A message that is not ours gets a fresh one.
     pub fn record_id(&self) -> String {
+        if let Some(delivery) = self.properties.get(DELIVERY).and_then(Property::as_str) {
+            return delivery.to_owned();
+        }
         let ours = self.correlation_id.as_deref().filter(|id| Uuid::try_parse(id).is_ok());
         ours.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
     }
@@ -146,6 +155,9 @@ pub struct RetryRecord {
     pub vendor: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
+    /// The partner that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<String>,
     pub message: StoredMessage,
 }
 
@@ -161,6 +173,9 @@ pub struct ParkedRecord {
     pub vendor: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
+    /// The partner that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<String>,
     pub topic: String,
     /// The message key, where the envelope names one message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
