@@ -8,6 +8,7 @@ mod connection;
 mod error;
 mod mapping;
 mod meant;
+mod places;
 mod secrets;
 mod signature;
 mod stores;
@@ -309,25 +310,6 @@ impl Config {
     pub fn missing_secrets(&self) -> Vec<MissingSecret> {
         let vendors = self.vendors.values().flat_map(|vendor| vendor.missing_secrets());
         self.privacy_key.as_ref().err().cloned().into_iter().chain(vendors).collect()
-    }
-
-    /// What the app settings for the topics, which function folders name, have to be.
-    pub fn topic_setting(&self, name: &str) -> Option<String> {
-        match name {
-            "CALLBACKS_TOPIC" => Some(self.bus.callbacks_topic.clone()),
-            "DELIVERIES_TOPIC" => Some(self.bus.deliveries_topic.clone()),
-            _ => None,
-        }
-    }
-
-    /// The sections whose data is in the data folder of this machine, as they are named in the file.
-    pub fn embedded(&self) -> Vec<&'static str> {
-        let kept_here = [
-            ("[bus]", self.service_bus.is_none()),
-            ("[documents]", matches!(self.documents, Documents::Embedded)),
-            ("[blobs]", matches!(self.blobs, Blobs::Embedded)),
-        ];
-        kept_here.into_iter().filter(|(_, here)| *here).map(|(section, _)| section).collect()
     }
 
     /// Every connection that the file names and the environment does not have.

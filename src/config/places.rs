@@ -1,0 +1,24 @@
+//! Where the program's parts are, and under which names others know them.
+
+use super::{Blobs, Config, Documents};
+
+impl Config {
+    /// What the app settings for the topics, which function folders name, have to be.
+    pub fn topic_setting(&self, name: &str) -> Option<String> {
+        match name {
+            "CALLBACKS_TOPIC" => Some(self.bus.callbacks_topic.clone()),
+            "DELIVERIES_TOPIC" => Some(self.bus.deliveries_topic.clone()),
+            _ => None,
+        }
+    }
+
+    /// The sections whose data is in the data folder of this machine, as they are named in the file.
+    pub fn embedded(&self) -> Vec<&'static str> {
+        let kept_here = [
+            ("[bus]", self.service_bus.is_none()),
+            ("[documents]", matches!(self.documents, Documents::Embedded)),
+            ("[blobs]", matches!(self.blobs, Blobs::Embedded)),
+        ];
+        kept_here.into_iter().filter(|(_, here)| *here).map(|(section, _)| section).collect()
+    }
+}
