@@ -45,7 +45,7 @@ pub async fn examine(patient: Patient<'_>) -> Report {
     steps.extend(offline::configuration(config, &config_path));
 
     // The Functions host knows the environment alone; the one-machine host falls back on the configuration.
-    let settings = |name: &str| environment(name).or_else(|| embedded_setting(config, name));
+    let settings = |name: &str| environment(name).or_else(|| one_machine_setting(config, name));
     let (app, found) = offline::functions(&root, &settings);
     steps.extend(found);
     let mut received = Vec::new();
@@ -69,6 +69,6 @@ pub async fn examine(patient: Patient<'_>) -> Report {
     Report::new(steps)
 }
 
-fn embedded_setting(config: &Config, name: &str) -> Option<String> {
-    (config.bus.kind == BusKind::Embedded).then(|| config.topic_setting(name)).flatten()
+fn one_machine_setting(config: &Config, name: &str) -> Option<String> {
+    (config.bus.kind == BusKind::Embedded).then(|| config.default_setting(name)).flatten()
 }

@@ -107,7 +107,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
 /// Resolves `%NAME%` in function folders: the environment first, then what the configuration says.
 pub(super) fn settings(config: Option<&Config>, name: &str) -> Option<String> {
-    std::env::var(name).ok().or_else(|| config?.topic_setting(name))
+    std::env::var(name).ok().or_else(|| config?.default_setting(name))
 }
 
 /// Catches SIGINT and SIGTERM from now on; the future completes on the first of them.

@@ -3,8 +3,9 @@
 use super::{Blobs, Config, Documents};
 
 impl Config {
-    /// What the app settings for the topics, which function folders name, have to be.
-    pub fn topic_setting(&self, name: &str) -> Option<String> {
+    /// What an app setting that function folders name is where the environment has none: the one-machine host goes by it, and
+    /// in a Function App the setting has to say the same.
+    pub fn default_setting(&self, name: &str) -> Option<String> {
         match name {
             "CALLBACKS_TOPIC" => Some(self.bus.callbacks_topic.clone()),
             "DELIVERIES_TOPIC" => Some(self.bus.deliveries_topic.clone()),

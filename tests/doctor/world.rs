@@ -18,7 +18,7 @@ pub fn config() -> Config {
 
 /// What a Function App has for its functions, whichever there are.
 pub fn function_settings() -> BTreeMap<String, String> {
-    let topics = |name: &str| config().topic_setting(name);
+    let topics = |name: &str| config().default_setting(name).filter(|_| name.ends_with("_TOPIC"));
     let app = FunctionApp::load(Path::new(ROOT), &topics).unwrap();
     let mut settings: BTreeMap<_, _> = app
         .functions
