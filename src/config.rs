@@ -306,6 +306,11 @@ impl Config {
         })
     }
 
+    /// Whether applied events are announced to the subscription of this name.
+    pub fn announces_to(&self, destination: &str) -> bool {
+        self.outbox.destinations.iter().any(|name| name == destination)
+    }
+
     /// Every secret that the file names and the environment does not have.
     pub fn missing_secrets(&self) -> Vec<MissingSecret> {
         let vendors = self.vendors.values().flat_map(|vendor| vendor.missing_secrets());

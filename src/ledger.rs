@@ -5,6 +5,7 @@
 //! an event meets the document of the first and changes nothing. A conflict against a document that this very call
 //! wrote (its answer was lost, the driver tried again) is recognised by the writer id and is a success.
 
+pub mod announcement;
 pub mod outbox;
 pub mod records;
 
@@ -199,6 +200,7 @@ impl Ledger {
                 key: key.to_owned(),
                 destinations: destinations.clone(),
                 created_at: now,
+                received_at: Some(*received_at),
                 envelope_id: envelope_id.to_string(),
                 event: event.clone(),
             };

@@ -7,9 +7,11 @@ use std::{
 
 use serde_json::Value;
 use sluice::{
+    app::SQL,
     config::{Blobs, BusKind, Config, Documents, Profile},
-    functions::{Entry, FUNCTIONS, MESSAGES, TIMER},
-    local::host::FunctionApp,
+    functions::{Entry, FUNCTIONS, MESSAGES, ROWS, TIMER},
+    local::host::{FunctionApp, Output, OutputKind, Trigger, app::ServiceBusSource},
+    projection::schema::EVENTS,
 };
 
 fn root() -> &'static Path {
@@ -55,8 +57,12 @@ fn names_routes_and_bindings_agree_with_the_handlers() {
                 // Text bindings let a message's body spoof its own metadata.
                 assert_eq!(trigger["dataType"], "binary");
                 assert_eq!(trigger["cardinality"], "many");
-                assert_eq!(trigger["topicName"], "%CALLBACKS_TOPIC%");
-                assert_eq!(format!("process-{}", trigger["subscriptionName"].as_str().unwrap()), function.name);
+                let (verb, topic) = match function.name.split_once('-').unwrap() {
+                    ("process", _) => ("process", "%CALLBACKS_TOPIC%"),
+                    (verb, _) => (verb, "%DELIVERIES_TOPIC%"),
+                };
+                assert_eq!(trigger["topicName"], topic);
+                assert_eq!(format!("{verb}-{}", trigger["subscriptionName"].as_str().unwrap()), function.name);
             }
         }
     }
@@ -124,4 +130,15 @@ fn with_the_example_of_local_settings_everything_is_on_the_emulators() {
     let unknown: Vec<_> =
         settings.keys().filter(|name| name.starts_with("SLUICE_") && !text.contains(name.as_str())).collect();
     assert!(unknown.is_empty(), "sluice.toml explains every variable of the program: {unknown:?}");
+}
+
+#[test]
+fn the_projection_writes_to_its_table_by_the_binding_that_the_handler_answers() {
+    let app = FunctionApp::load(root(), &settings).unwrap();
+    let function = app.functions.iter().find(|function| function.name == "project-sql").unwrap();
+    let kind = OutputKind::Sql { table: EVENTS.name.into(), connection: "SqlConnection".into() };
+    assert_eq!(function.outputs, [Output { name: ROWS.into(), kind }]);
+    let Trigger::ServiceBus(trigger) = &function.trigger else { panic!("{:?}", function.trigger) };
+    let source = ServiceBusSource::Subscription { topic: "deliveries".into(), subscription: SQL.into() };
+    assert_eq!(trigger.source, source);
 }

@@ -257,7 +257,7 @@ async fn keep(
     let (vendor, channel, error) = (vendor.as_deref(), channel.name(), problem.error.clone());
     let envelope = message.correlation_id.as_deref().unwrap_or_default();
     let failure = Failure { class: problem.class, error: problem.error, vendor, channel: Some(channel) };
-    match app.retries.keep(&app.config.bus.callbacks_topic, stored(message), failure).await? {
+    match app.retries.keep(&app.config.bus.callbacks_topic, StoredMessage::from(message), failure).await? {
         Kept::UntilDue(due_at) => {
             tracing::warn!(channel, vendor, envelope, error, %due_at, "a callback is tried again");
         }
@@ -267,17 +267,6 @@ async fn keep(
         }
     }
     Ok(())
-}
-
-fn stored(message: &ServiceBusMessage) -> StoredMessage {
-    StoredMessage {
-        message_id: message.message_id.clone().unwrap_or_default(),
-        content_type: message.content_type.clone(),
-        correlation_id: message.correlation_id.clone(),
-        subject: message.subject.clone(),
-        properties: message.properties.clone(),
-        body: crate::retry::records::StoredBody::new(&message.body),
-    }
 }
 
 #[cfg(test)]

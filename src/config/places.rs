@@ -1,6 +1,7 @@
 //! Where the program's parts are, and under which names others know them.
 
 use super::{Blobs, Config, Documents};
+use crate::app::SQL;
 
 impl Config {
     /// What an app setting that function folders name is where the environment has none: the one-machine host goes by it, and
@@ -9,6 +10,8 @@ impl Config {
         match name {
             "CALLBACKS_TOPIC" => Some(self.bus.callbacks_topic.clone()),
             "DELIVERIES_TOPIC" => Some(self.bus.deliveries_topic.clone()),
+            // Nothing would ever come to it, and it would want a database.
+            "AzureWebJobs.project-sql.Disabled" if !self.announces_to(SQL) => Some("true".into()),
             _ => None,
         }
     }

@@ -79,9 +79,8 @@ pub fn functions(root: &Path, settings: Settings) -> (Option<FunctionApp>, Vec<S
             steps.fail("folder", format!("function {name}: {reason}"), advice);
         }
     }
-    for name in &app.disabled {
-        let found = format!("function {name} is switched off by a setting");
-        steps.warn("folder", found, "Remove its AzureWebJobs.<name>.Disabled to start it");
+    if !app.disabled.is_empty() {
+        steps.ok("switched off", app.disabled.join(", "));
     }
     let handlers: BTreeSet<_> = FUNCTIONS.iter().map(|function| function.name).collect();
     let names: Vec<_> = app.functions.iter().map(|function| function.name.as_str()).collect();

@@ -4,16 +4,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::try_join_all;
-use serde::Serialize;
 
-use super::records::{Destination, OUTBOX_PREFIX, OutboxRecord, public_id};
+use super::{
+    announcement::Announcement,
+    records::{Destination, OUTBOX_PREFIX, OutboxRecord},
+};
 use crate::{
     bus::{Bus, Message, Properties, Property, PublishError},
     clock::{Timestamp, millis},
     documents::{CommitError, Comparison, Container, Document, Documents, DocumentsError, Operation, Query},
-    event::Event,
 };
 
 /// An entry this old was left behind: its own processor would have published it by now.
@@ -37,20 +37,6 @@ pub enum OutboxError {
     Publish(#[from] PublishError),
     #[error(transparent)]
     Delete(#[from] CommitError),
-}
-
-/// The announcement of an applied event, a CloudEvent.
-#[derive(Debug, Serialize)]
-struct Announcement<'a> {
-    specversion: &'static str,
-    id: &'a str,
-    #[serde(rename = "type")]
-    event_type: &'a str,
-    source: &'a str,
-    subject: &'a str,
-    time: Timestamp,
-    datacontenttype: &'static str,
-    data: &'a Event,
 }
 
 /// Publishes one entry to all of its destinations, then deletes it.
@@ -97,19 +83,9 @@ pub async fn left_behind(
 
 /// The messages that announce an entry, one for each destination.
 pub fn announcements(record: &OutboxRecord) -> Vec<Message> {
-    let OutboxRecord { key, destinations, created_at, envelope_id, event, .. } = record;
-    let id = public_id(&event.dedupe_key);
-    let body = Announcement {
-        specversion: "1.0",
-        id: &id,
-        event_type: event.event_type.name(),
-        source: &event.provider,
-        subject: key,
-        time: event.occurred_at.unwrap_or(*created_at),
-        datacontenttype: "application/json",
-        data: event,
-    };
-    let body = Bytes::from(serde_json::to_vec(&body).expect("an announcement serialises to JSON"));
+    let OutboxRecord { key, destinations, envelope_id, event, .. } = record;
+    let announcement = Announcement::of(record);
+    let (id, body) = (&announcement.id, announcement.encode());
     let message = |destination: &Destination| {
         let delivery = format!("{destination}.{id}");
         let mut properties = Properties::new();

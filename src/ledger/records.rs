@@ -104,6 +104,9 @@ pub struct OutboxRecord {
     pub destinations: Vec<Destination>,
     #[serde(with = "millis")]
     pub created_at: Timestamp,
+    /// When the callback was received; entries of earlier versions do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<Timestamp>,
     pub envelope_id: String,
     pub event: Event,
 }

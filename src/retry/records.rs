@@ -11,6 +11,7 @@ use super::{ATTEMPT, HISTORY};
 use crate::{
     bus::{Message, Properties, Property},
     clock::{Timestamp, millis},
+    host::ServiceBusMessage,
     ledger::outbox::{DELIVERY, PARTNER},
 };
 
@@ -71,6 +72,19 @@ impl StoredBody {
             StoredBody::Text(text) => text.into(),
             // Only `new` writes this variant, so it decodes; a hand-edited document gives an unreadable message.
             StoredBody::Base64(text) => BASE64_STANDARD.decode(text).unwrap_or_default().into(),
+        }
+    }
+}
+
+impl From<&ServiceBusMessage> for StoredMessage {
+    fn from(message: &ServiceBusMessage) -> Self {
+        Self {
+            message_id: message.message_id.clone().unwrap_or_default(),
+            content_type: message.content_type.clone(),
+            correlation_id: message.correlation_id.clone(),
+            subject: message.subject.clone(),
+            properties: message.properties.clone(),
+            body: StoredBody::new(&message.body),
         }
     }
 }
