@@ -30,6 +30,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod deadline;
+pub mod doctor;
 pub mod documents;
 pub mod envelope;
 pub mod event;

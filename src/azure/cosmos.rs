@@ -13,6 +13,7 @@ mod commit;
 pub mod containers;
 mod failure;
 mod item;
+mod probe;
 mod query;
 
 use std::{fmt, num::NonZeroU32, time::Duration};
@@ -28,6 +29,7 @@ use futures_util::TryStreamExt;
 use tokio::{sync::OnceCell, time::timeout};
 
 pub use account::{Account, AccountError};
+pub use probe::LookError;
 
 use crate::documents::{
     CommitError, Container, Document, Documents, DocumentsError, Etag, Operation, Page, Query, continuation, limits,

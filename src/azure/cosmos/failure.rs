@@ -79,7 +79,7 @@ impl Failure {
 }
 
 /// The first line, without the diagnostics and stack that the SDK may append.
-fn brief(error: &CosmosError) -> String {
+pub(super) fn brief(error: &CosmosError) -> String {
     const LONGEST: usize = 200;
     let text = error.to_string();
     text.lines().next().unwrap_or_default().chars().take(LONGEST).collect()

@@ -232,21 +232,26 @@ async fn connect(namespace: &Arc<Namespace>, entity: &str) -> Result<Link, Servi
     let opening = async {
         let connection = Connection::open(namespace, entity).await?;
         let mut session = connection.session(entity).await?;
-        let sender = AmqpSender::builder().name(format!("{entity}-{}", Uuid::new_v4())).target(entity);
-        let sender = sender.attach(&mut session).await.map_err(|error| match error {
-            SenderAttachError::RemoteClosedWithError(error) => ServiceBusError::from_amqp(entity, &error),
-            // The library misses the reason when the broker's two frames come far apart; the next attempt learns it.
-            SenderAttachError::IncomingTargetIsNone => ServiceBusError::Failed {
-                entity: entity.to_owned(),
-                problem: "it refused the link and gave no reason".to_owned(),
-            },
-            other => ServiceBusError::Lost { entity: entity.to_owned(), problem: other.to_string() },
-        })?;
+        let sender = attach(&mut session, entity).await?;
         Ok(Link { sender, session, connection })
     };
     timeout(limit, opening).await.unwrap_or_else(|_| {
         let host = namespace.endpoint.to_string();
         Err(ServiceBusError::Unreachable { host, problem: format!("no connection within {limit:?}") })
+    })
+}
+
+/// A link to a topic or a queue, which nothing has been sent on.
+pub(in crate::azure::service_bus) async fn attach(
+    session: &mut SessionHandle<()>,
+    entity: &str,
+) -> Result<AmqpSender, ServiceBusError> {
+    let sender = AmqpSender::builder().name(format!("{entity}-{}", Uuid::new_v4())).target(entity);
+    sender.attach(session).await.map_err(|error| match error {
+        SenderAttachError::RemoteClosedWithError(error) => ServiceBusError::from_amqp(entity, &error),
+        // The library misses the reason when the broker's two frames come far apart; the next attempt learns it.
+        SenderAttachError::IncomingTargetIsNone => ServiceBusError::refused_without_reason(entity),
+        other => ServiceBusError::Lost { entity: entity.to_owned(), problem: other.to_string() },
     })
 }
 
