@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use azure_data_cosmos::fault_injection::{
-    FaultInjectionConditionBuilder, FaultInjectionErrorType, FaultInjectionResultBuilder, FaultInjectionRule,
-    FaultInjectionRuleBuilder, FaultOperationType,
+use azure_core::credentials::Secret;
+use azure_data_cosmos::{
+    AccountReference, CosmosClient, RoutingStrategy,
+    fault_injection::{
+        FaultInjectionConditionBuilder, FaultInjectionErrorType, FaultInjectionResultBuilder, FaultInjectionRule,
+        FaultInjectionRuleBuilder, FaultOperationType,
+    },
 };
-use serde_json::json;
-use sluice::documents::{CommitError, Container, Documents, DocumentsError, Operation};
+use serde_json::{Map, Value, json};
+use sluice::documents::{CommitError, Container, Documents, DocumentsError, Operation, Query};
 
-use crate::cosmos_emulator::Emulator;
+use crate::cosmos_emulator::{DATABASE, Emulator};
 
 const LEDGER: Container = Container::Ledger;
 
@@ -55,4 +59,25 @@ async fn a_replica_that_lags_is_unavailable_and_neither_empty_nor_missing() {
         other => panic!("{other:?}"),
     };
     assert!(text.contains("not available at the moment"), "{text}");
+}
+
+#[tokio::test]
+async fn an_item_that_somebody_wrote_by_hand_hides_no_other() {
+    let emulator = Emulator::in_process().with_containers();
+    let store = emulator.documents_in_process(Vec::new()).await;
+    store.commit(LEDGER, "p", vec![Operation::create("b", &json!({"n": 1}))]).await.unwrap();
+    let account = AccountReference::with_authentication_key(emulator.url.clone().into(), Secret::new("a2V5"));
+    let builder = CosmosClient::builder().with_runtime(emulator.runtime(Vec::new()).await);
+    let client = builder.build(account, RoutingStrategy::PreferredRegions(Vec::new())).await.unwrap();
+    let container = client.database_client(DATABASE).container_client(LEDGER.name(), None).await.unwrap();
+    for item in [json!({"id": "a", "pk": "p", "body": {"n": 0}}), json!({"id": "c", "pk": "p"})] {
+        let id = item["id"].as_str().unwrap().to_owned();
+        container.create_item("p", &id, &item, None).await.unwrap();
+    }
+
+    let found = store.query(LEDGER, &Query::partition("p")).await.unwrap().documents;
+
+    assert_eq!(found.iter().map(|document| document.id.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!(found[0].parse::<Value>().unwrap(), json!({"n": 0}));
+    assert!(matches!(found[2].parse::<Map<String, Value>>(), Err(DocumentsError::Unreadable { id, .. }) if id == "c"));
 }

@@ -202,11 +202,14 @@ impl SenderTask {
         }
     }
 
-    /// The next batch of what waits and is still wanted. Begins with `carried`, and leaves there what did not fit.
+    /// The next batch of what waits and is still wanted. Begins with `carried`, and leaves there what did not fit. What
+    /// comes back goes before what is new: under load there is always something new.
     fn gather(&mut self, limit: usize) -> Batch {
         let mut batch = Batch::default();
         let mut waiting = std::mem::take(&mut self.carried).into_iter();
-        while let Some(pending) = waiting.next().or_else(|| self.queue.try_recv().ok()) {
+        while let Some(pending) =
+            waiting.next().or_else(|| self.again.1.try_recv().ok()).or_else(|| self.queue.try_recv().ok())
+        {
             if !pending.is_wanted() {
                 // Its sender went another way: sending it now would only make a duplicate.
                 continue;
