@@ -1,6 +1,6 @@
 //! Answers of Cosmos DB that are easy to misread: a commit's own effect met a step later, and a replica that lags.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use azure_core::credentials::Secret;
 use azure_data_cosmos::{
@@ -11,7 +11,11 @@ use azure_data_cosmos::{
     },
 };
 use serde_json::{Map, Value, json};
-use sluice::documents::{CommitError, Container, Documents, DocumentsError, Operation, Query};
+use sluice::{
+    azure::cosmos::{Account, CosmosDocuments},
+    config::{self, Connection},
+    documents::{CommitError, Container, Documents, DocumentsError, Operation, Query},
+};
 
 use crate::cosmos_emulator::{DATABASE, Emulator};
 
@@ -80,4 +84,15 @@ async fn an_item_that_somebody_wrote_by_hand_hides_no_other() {
     assert_eq!(found.iter().map(|document| document.id.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
     assert_eq!(found[0].parse::<Value>().unwrap(), json!({"n": 0}));
     assert!(matches!(found[2].parse::<Map<String, Value>>(), Err(DocumentsError::Unreadable { id, .. }) if id == "c"));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_used_makes_the_store_unavailable_and_parks_nothing() {
+    let text = "AccountEndpoint=http://cosmos.example:8081/;AccountKey=a2V5";
+    let account = Account::from_connection(&Connection::Key(config::Secret::new(text))).unwrap();
+    let store = CosmosDocuments::new(account, DATABASE, Duration::from_secs(2));
+    let error = store.commit(LEDGER, "p", vec![Operation::create("a", &json!({}))]).await.unwrap_err();
+    let CommitError::Unavailable(text) = &error else { panic!("{error:?}") };
+    assert!(text.contains("container ledger") && text.contains("http"), "{text}");
+    assert!(matches!(store.read(LEDGER, "p", "a").await, Err(DocumentsError::Unavailable(_))));
 }
