@@ -6,6 +6,7 @@
 
 mod connection;
 mod error;
+mod hosted;
 mod mapping;
 mod meant;
 mod places;
@@ -26,6 +27,7 @@ use toml::Spanned;
 
 pub use connection::{Connection, MissingConnection};
 pub use error::ConfigError;
+pub use hosted::in_azure;
 pub use mapping::Mapping;
 pub use secrets::{MissingSecret, Secret};
 pub use signature::{Algorithm, Encoding, Layout, Part, SecretText, Signature, Template, TimestampPlace};
@@ -256,7 +258,7 @@ impl Config {
                 });
             }
         };
-        if profile == Profile::Demo && environment("WEBSITE_INSTANCE_ID").is_some() {
+        if profile == Profile::Demo && in_azure(environment) {
             return Err(ConfigError::DemoInAzure);
         }
         let demo = if profile == Profile::Demo { file.demo.secrets } else { BTreeMap::new() };

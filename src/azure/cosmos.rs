@@ -98,7 +98,7 @@ impl CosmosDocuments {
         };
         // The driver's limit does not hold for what comes before an operation: a token, the account's description.
         match timeout(self.limit, self.containers[container as usize].get_or_try_init(connect)).await {
-            Ok(found) => found.map_err(|error| self.failure(container, &error)),
+            Ok(found) => found.map_err(|error| Failure::connecting(&error, container, &self.database)),
             Err(_) => Err(Failure::no_connection(container, self.limit)),
         }
     }

@@ -49,7 +49,7 @@ pub(super) async fn run(args: InitAzureArgs) -> anyhow::Result<ExitCode> {
     }
     if let Blobs::Azure(blobs) = &config.blobs {
         let key = keyed(blobs.connection.as_ref().map_err(Clone::clone)?, "blobs.connection")?;
-        let new = blobs::create(key, &blobs.container, Utc::now()).await?;
+        let new = blobs::create(key, &blobs.container, Utc::now(), config.dependencies.timeout).await?;
         out.push_str(&line(&format!("blob container {}", blobs.container), new));
     }
     if out.is_empty() {
