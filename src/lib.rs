@@ -32,6 +32,7 @@ pub mod clock;
 pub mod config;
 pub mod deadline;
 pub mod delivery;
+pub mod doctor;
 pub mod documents;
 pub mod envelope;
 pub mod event;

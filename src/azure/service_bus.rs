@@ -16,6 +16,7 @@ mod credential;
 mod error;
 mod management;
 mod message;
+mod probe;
 mod receiver;
 mod sender;
 
@@ -36,6 +37,7 @@ use crate::{
 pub use connection_string::{ConnectionString, ConnectionStringError, Endpoint, SharedKey};
 pub use credential::Credential;
 pub use error::ServiceBusError;
+pub use probe::Probe;
 pub use receiver::{ReceivedMessage, Receiver, SubQueue};
 pub use sender::Sender;
 

@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use super::{Places, run::RunArgs};
-use crate::{functions, local::engine::Engine, telemetry};
+use crate::{config::in_azure, functions, local::engine::Engine, telemetry};
 
 /// The Functions host tells the handler its port in this variable.
 pub(super) const PORT_VARIABLE: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
@@ -38,7 +38,8 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let interrupted = super::run::interrupted()?;
     let config = args.places.load_config()?;
     let embedded = config.embedded();
-    if std::env::var_os("WEBSITE_INSTANCE_ID").is_some() && !embedded.is_empty() {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if in_azure(&variable) && !embedded.is_empty() {
         // What was acknowledged there would be lost.
         let sections = embedded.join(" and ");
         bail!("a Function App's disk is not kept, and {sections} would be on it: set `kind` to what is in Azure");
