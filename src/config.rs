@@ -7,8 +7,10 @@
 mod connection;
 mod delivery;
 mod error;
+mod hosted;
 mod mapping;
 mod meant;
+mod places;
 mod secrets;
 mod signature;
 mod stores;
@@ -27,6 +29,7 @@ use toml::Spanned;
 pub use connection::{Connection, MissingConnection};
 pub use delivery::Delivery;
 pub use error::ConfigError;
+pub use hosted::in_azure;
 pub use mapping::Mapping;
 pub use secrets::{MissingSecret, Secret};
 pub use signature::{Algorithm, Encoding, Layout, Part, SecretText, Signature, Template, TimestampPlace};
@@ -237,9 +240,17 @@ impl Config {
     /// The file is missing, malformed or contradicts itself. Missing secrets are no error here: see
     /// [`Config::missing_secrets`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(path, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    /// Reads a configuration file, and variables from wherever they are.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn load_with(path: &Path, environment: Environment) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(path, &text, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        Self::parse(path, &text, environment)
     }
 
     /// Reads a configuration from text. `SLUICE_PROFILE`, `SLUICE_PUBLIC_URL`, `SLUICE_BUS`, `SLUICE_DOCUMENTS`,
@@ -263,7 +274,7 @@ impl Config {
                 });
             }
         };
-        if profile == Profile::Demo && environment("WEBSITE_INSTANCE_ID").is_some() {
+        if profile == Profile::Demo && in_azure(environment) {
             return Err(ConfigError::DemoInAzure);
         }
         let demo = if profile == Profile::Demo { file.demo.secrets } else { BTreeMap::new() };
@@ -331,16 +342,6 @@ impl Config {
     pub fn missing_secrets(&self) -> Vec<MissingSecret> {
         let vendors = self.vendors.values().flat_map(|vendor| vendor.missing_secrets());
         self.privacy_key.as_ref().err().cloned().into_iter().chain(vendors).collect()
-    }
-
-    /// The sections whose data is in the data folder of this machine, as they are named in the file.
-    pub fn embedded(&self) -> Vec<&'static str> {
-        let kept_here = [
-            ("[bus]", self.service_bus.is_none()),
-            ("[documents]", matches!(self.documents, Documents::Embedded)),
-            ("[blobs]", matches!(self.blobs, Blobs::Embedded)),
-        ];
-        kept_here.into_iter().filter(|(_, here)| *here).map(|(section, _)| section).collect()
     }
 
     /// Every connection that the file names and the environment does not have.

@@ -37,6 +37,7 @@ pub mod config;
 pub mod dead_letters;
 pub mod deadline;
 pub mod delivery;
+pub mod doctor;
 pub mod documents;
 pub mod envelope;
 pub mod event;

@@ -296,9 +296,12 @@ fn a_secret_written_into_the_file_is_refused_and_not_repeated() {
 
 #[test]
 fn the_demo_profile_does_not_start_in_azure() {
-    let error = parse(&shipped(), &[("WEBSITE_INSTANCE_ID", "abc")]).unwrap_err();
-    assert!(error.contains("demo profile"), "{error}");
-    assert!(parse(&shipped(), &[("WEBSITE_INSTANCE_ID", "abc"), ("SLUICE_PROFILE", "production")]).is_ok());
+    // Apps with an App Service worker have the first; apps on Flex Consumption the next two, in Container Apps the last.
+    for variable in ["WEBSITE_INSTANCE_ID", "WEBSITE_SITE_NAME", "WEBSITE_POD_NAME", "CONTAINER_APP_NAME"] {
+        let error = parse(&shipped(), &[(variable, "abc")]).unwrap_err();
+        assert!(error.contains("demo profile"), "{error}");
+        assert!(parse(&shipped(), &[(variable, "abc"), ("SLUICE_PROFILE", "production")]).is_ok());
+    }
 }
 
 #[test]

@@ -42,11 +42,9 @@ use scopes::{Found, Kind, Scope};
 /// Blobs of the spool's last resort start so.
 pub const SPOOL_PREFIX: &str = "spool";
 /// Pages in memory at once, each of another scope: see [`relay`] for how large they are.
-const TURNS: usize = 4;
-/// How long after a look the sweep looks again for scopes, while it has work.
+const TURNS: usize = 8;
+/// How long after a look the sweep looks again for scopes, while it has work; or as long as the look took, if that is more.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Of the time that a look takes, how much passes before the next: looking is a tenth of the work at the most.
-const LOOK_SHARE: u32 = 9;
 
 /// What one sweep brought back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -165,7 +163,7 @@ impl Sweep<'_> {
                         }
                     }
                     if !self.budget.is_spent() {
-                        steps.push(self.look(Instant::now() + LOOK_AGAIN.max(took * LOOK_SHARE)));
+                        steps.push(self.look(Instant::now() + LOOK_AGAIN.max(took)));
                     }
                 }
                 Step::Worked { scope, kind, moved, outcome } => {

@@ -7,10 +7,11 @@ use sluice::{
     clock::{Clock, SystemClock, Timestamp},
     documents::{Container, Documents, Operation, Query},
     lease::{Lease, LeaseError, Leases},
+    local::engine::Engine,
 };
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Fault, TestApp};
+use crate::support::{Fault, TestApp, config};
 
 const LASTS: Duration = Duration::from_millis(800);
 
@@ -124,6 +125,16 @@ async fn a_renewal_whose_answer_was_lost_is_recognised_as_ones_own() {
     app.documents.heal();
     assert!(lease.renew().await.unwrap());
     assert!(taken(&instance(&app, 0)).await.is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_does_not_wait_for_its_own_leases() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Engine::open(folder.path(), config(&[])).await.unwrap();
+    drop(taken(&server.app.leases).await.unwrap());
+    server.close().await;
+    let server = Engine::open(folder.path(), config(&[])).await.unwrap();
+    assert!(taken(&server.app.leases).await.is_some());
 }
 
 #[tokio::test]

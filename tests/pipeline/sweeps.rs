@@ -42,7 +42,7 @@ use tokio::{
 use crate::support::{TestApp, config};
 
 /// A size that suits the store.
-fn by_store(embedded: usize, on_cosmos: usize) -> usize {
+fn by_store<T>(embedded: T, on_cosmos: T) -> T {
     if env!("CARGO_CRATE_NAME") == "pipeline_on_cosmos" { on_cosmos } else { embedded }
 }
 
@@ -239,6 +239,12 @@ fn records(count: usize, name: &str, partner: Option<&str>, due_at: Timestamp) -
     (0..count).map(move |index| record(&format!("{name}-{index:06x}"), partner, due_at))
 }
 
+/// What the healthy partner's p99 may be. How fast the emulator is, in a debug build, says nothing of Cosmos DB: there only
+/// fairness shows.
+fn longest_delay() -> Duration {
+    by_store(Duration::from_secs(5), Duration::from_secs(20))
+}
+
 /// Fills a dead partner's backlog, lets a healthy partner's hundred records come due while it is swept every 2 s as the
 /// timer does, and returns the healthy ones' p99 delay and how many of the dead one's were moved meanwhile.
 async fn delay_beside_a_dead_partner(world: &World) -> (Duration, usize) {
@@ -285,7 +291,7 @@ async fn delay_beside_a_dead_partner(world: &World) -> (Duration, usize) {
 async fn a_dead_partners_backlog_does_not_delay_another_partner_though_all_of_it_may_be_sent() {
     let world = World::new(config(&[]));
     let (p99, moved) = delay_beside_a_dead_partner(&world).await;
-    assert!(p99 < Duration::from_secs(5), "{p99:?}");
+    assert!(p99 < longest_delay(), "{p99:?}");
     assert!(moved > 0, "the backlog is swept, too");
 }
 
@@ -294,7 +300,7 @@ async fn behind_an_open_breaker_a_backlog_is_not_touched_and_delays_nobody() {
     let world = World::new(config(&[]));
     world.breaker("dead", State::Open { until: world.clock.now() + Duration::from_secs(3600) }).await;
     let (p99, moved) = delay_beside_a_dead_partner(&world).await;
-    assert!(p99 < Duration::from_secs(5), "{p99:?}");
+    assert!(p99 < longest_delay(), "{p99:?}");
     assert_eq!(moved, 0);
 }
 
@@ -346,6 +352,26 @@ async fn a_sweep_keeps_to_its_rate_and_its_limit_and_gives_everybody_a_share() {
     for partner in ["a", "b", "c"] {
         assert_eq!(world.published(partner), 30, "{partner}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_partners_with_a_little_each_do_not_wait_for_one_with_much() {
+    let world = World::new(config(&[]));
+    let past = world.clock.now() - Duration::from_secs(60);
+    world.store(records(by_store(10_000, 400), "dead", Some("dead"), past)).await;
+    let partners: Vec<_> = (0..by_store(1_000, 40)).map(|index| format!("{index:x}-partner")).collect();
+    let due = world.clock.now();
+    for partner in &partners {
+        world.store(records(2, &format!("few-{partner}"), Some(partner), due)).await;
+    }
+    let began = world.clock.now();
+    let moved = swept(&world.instance()).await.retries;
+    let published = world.bus.published.lock().unwrap().clone();
+    let last = published.iter().filter(|(id, _)| id.starts_with("few")).map(|(_, at)| *at - began).max().unwrap();
+    let few = world.published("few");
+    println!("{few} records of {} partners went within {last}, of {moved} in all", partners.len());
+    assert_eq!(few, partners.len() * 2);
+    assert!(last.to_std().unwrap() < longest_delay(), "{last}");
 }
 
 #[tokio::test]
@@ -443,19 +469,20 @@ async fn two_sweeps_at_once_hand_each_attempt_to_the_bus_once() {
     assert!(moved.iter().all(|moved| *moved > 0), "the two share the scopes: {moved:?}");
 }
 
-fn short_leases() -> Config {
-    // Leases last 3 s, and are taken over after 3.75 s.
-    config(&[("timeout = \"10s\"                # a call", "timeout = \"1s\"                 # a call")])
+/// Leases last three times as long as a call may take, and are taken over after a quarter more.
+fn calls_take_at_most(seconds: u32) -> Config {
+    config(&[("timeout = \"10s\"                # a call", &format!("timeout = \"{seconds}s\"  # a call"))])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_sweep_held_another_takes_over_when_its_lease_has_run_out_and_nothing_is_lost() {
-    let world = Arc::new(World::with(short_leases(), Duration::from_millis(20), None));
+    let world = Arc::new(World::with(calls_take_at_most(2), Duration::from_millis(20), None));
     let count = by_store(2_000, 400);
     world.store(records(count, "p", Some("p"), world.clock.now())).await;
     let (doomed, other) = (world.instance(), world.instance());
     let killed = tokio::spawn(async move { swept(&doomed).await });
     while world.published("p") < 100 {
+        assert!(!killed.is_finished());
         sleep(Duration::from_millis(1)).await;
     }
     killed.abort();
@@ -466,7 +493,7 @@ async fn what_a_killed_sweep_held_another_takes_over_when_its_lease_has_run_out_
     while world.left().await > 0 {
         assert!(began.elapsed() < Duration::from_secs(60), "{} are left", world.left().await);
         if world.published("p") > before {
-            assert!(began.elapsed() > Duration::from_secs(3), "taken over after {:?}", began.elapsed());
+            assert!(began.elapsed() > Duration::from_secs(6), "taken over after {:?}", began.elapsed());
         }
         swept(&other).await;
         sleep(Duration::from_millis(50)).await;
@@ -481,12 +508,13 @@ async fn what_a_killed_sweep_held_another_takes_over_when_its_lease_has_run_out_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sweep_that_lost_its_lease_stops() {
-    let world = Arc::new(World::with(short_leases(), Duration::from_millis(100), None));
-    let count = 1_600;
+    let world = Arc::new(World::with(calls_take_at_most(3), Duration::from_millis(400), None));
+    let count = 800;
     world.store(records(count, "p", Some("p"), world.clock.now())).await;
     let instance = world.instance();
     let sweeping = tokio::spawn(async move { swept(&instance).await });
     while world.published("p") < 100 {
+        assert!(!sweeping.is_finished());
         sleep(Duration::from_millis(1)).await;
     }
     // As if this sweep had been frozen for long enough, and another had taken over.

@@ -15,6 +15,7 @@ use sluice::{
     },
     bus::{Message, Properties, Subscription, Topic, Topology},
     clock::SystemClock,
+    ledger::outbox::{DESTINATION, TO_PARTNER},
     local::{
         amqp::{Endpoint, connection_string},
         broker::Broker,
@@ -41,8 +42,12 @@ pub fn client_with(address: SocketAddr, options: ServiceBusClientOptions) -> Arc
     Arc::new(ServiceBusClient::from_connection_string(connection, Arc::new(SystemClock), options))
 }
 
-/// A message that `deliver` gets.
+/// A message that `deliver` gets, also where its filter asks for what partners are owed.
 pub fn message(id: &str) -> Message {
+    Message { properties: [(DESTINATION.into(), TO_PARTNER.into())].into(), ..bare(id) }
+}
+
+fn bare(id: &str) -> Message {
     Message {
         message_id: id.to_owned(),
         content_type: None,

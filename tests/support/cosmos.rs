@@ -87,9 +87,13 @@ impl Emulator {
 
     /// Creates the database and the containers behind the SDK's back.
     pub fn with_containers(self) -> Self {
+        self.with_some_containers(&Container::ALL)
+    }
+
+    pub fn with_some_containers(self, containers: &[Container]) -> Self {
         let store = self.inner.store();
         store.create_database(DATABASE);
-        for container in Container::ALL {
+        for container in containers {
             store.create_container(DATABASE, container.name(), PARTITION_KEY_PATH.into());
         }
         self

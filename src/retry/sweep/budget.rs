@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -10,8 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-/// A sweep begins no page later than this: the next one begins with a fresh look, and a host that is to stop waits for
-/// the one at hand.
+/// A sweep begins no page later than this after its first look: a host that is to stop waits for the sweep at hand.
 const LONGEST: Duration = Duration::from_secs(10);
 /// The most records in a page.
 const PAGE: usize = 200;
@@ -24,32 +23,33 @@ pub(super) struct Budget {
     rate: u32,
     left: AtomicUsize,
     page: AtomicUsize,
-    began: Instant,
+    /// The end of the first look.
+    began: OnceLock<Instant>,
     /// When the next page may go.
     next: Mutex<Instant>,
 }
 
 impl Budget {
     pub fn new(limit: usize, rate: u32) -> Self {
-        let began = Instant::now();
         Self {
             limit,
             rate: rate.max(1),
             left: AtomicUsize::new(limit),
             page: AtomicUsize::new(PAGE),
-            began,
-            next: Mutex::new(began),
+            began: OnceLock::new(),
+            next: Mutex::new(Instant::now()),
         }
     }
 
-    /// Makes pages so small that each of so many scopes gets one.
+    /// So many scopes have something due: makes pages so small that each gets one.
     pub fn share(&self, scopes: usize) {
+        self.began.get_or_init(Instant::now);
         let most = PAGE.min(usize::try_from(self.rate).unwrap_or(PAGE));
         self.page.store((self.limit / scopes.max(1)).clamp(1, most), Ordering::Relaxed);
     }
 
     pub fn is_spent(&self) -> bool {
-        self.left.load(Ordering::Relaxed) == 0 || self.began.elapsed() >= LONGEST
+        self.left.load(Ordering::Relaxed) == 0 || self.began.get().is_some_and(|began| began.elapsed() >= LONGEST)
     }
 
     /// A page's worth of records, `most` at the most; 0 when the sweep is to end.
