@@ -163,11 +163,13 @@ fn announcement(index: usize) -> OutboxRecord {
     event.provider_status = "delivered".into();
     event.recipient = Some("+12025550143".into());
     event.sender = Some("+15017122661".into());
+    let now = chrono::Utc::now();
     OutboxRecord {
         id: format!("out:{id}"),
         key: event.message_key(),
         destinations: vec![Destination::Partner("sink".into())],
-        created_at: chrono::Utc::now(),
+        created_at: now,
+        received_at: Some(now),
         envelope_id: uuid::Uuid::now_v7().to_string(),
         event,
     }

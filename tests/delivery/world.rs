@@ -128,10 +128,11 @@ impl World {
     }
 
     pub fn second_on(&self, documents: SharedDocuments) -> (Arc<App>, Router) {
-        let App { clock, bus, blobs, outbound, config, .. } = self.app.app.as_ref();
+        let App { clock, bus, dead_letters, blobs, outbound, config, .. } = self.app.app.as_ref();
         let ports = Ports {
             clock: clock.clone(),
             bus: bus.clone(),
+            dead_letters: dead_letters.clone(),
             documents,
             blobs: blobs.clone(),
             outbound: outbound.clone(),

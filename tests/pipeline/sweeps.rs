@@ -133,6 +133,7 @@ impl World {
         let ports = Ports {
             clock: self.clock.clone(),
             bus: self.bus.clone(),
+            dead_letters: self.app.app.dead_letters.clone(),
             documents: self.documents.clone(),
             blobs: self.app.app.blobs.clone(),
             outbound: self.app.outbound.clone(),
