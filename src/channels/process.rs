@@ -270,6 +270,7 @@ fn stored(message: &ServiceBusMessage) -> StoredMessage {
         content_type: message.content_type.clone(),
         correlation_id: message.correlation_id.clone(),
         subject: message.subject.clone(),
+        session_id: message.session_id.clone(),
         properties: message.properties.clone(),
         body: crate::retry::records::StoredBody::new(&message.body),
     }
