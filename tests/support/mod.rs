@@ -43,6 +43,7 @@ use sluice::{
 };
 use tower::ServiceExt;
 
+#[allow(unused_imports, reason = "every test binary uses a part of it")]
 pub use bus::invocation_of;
 
 pub const TWILIO_TOKEN: &str = "demo-twilio-token-not-a-secret";
