@@ -6,3 +6,5 @@ pub mod cosmos;
 pub mod engine;
 mod identity;
 pub mod service_bus;
+#[cfg(feature = "servicebus-https")]
+pub mod service_bus_https;

@@ -1,13 +1,12 @@
 //! `sluice check`: everything that can be wrong before the first callback.
 
-use std::{collections::BTreeSet, fmt::Write, process::ExitCode, sync::Arc};
+use std::{collections::BTreeSet, fmt::Write, process::ExitCode};
 
 use clap::Args;
 
 use super::{Places, run::settings};
 use crate::{
     azure,
-    clock::SystemClock,
     config::{Config, Profile},
     functions::FUNCTIONS,
     local::host::FunctionApp,
@@ -36,7 +35,8 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         problems.extend(config.missing_secrets().into_iter().map(|missing| missing.to_string()));
         problems.extend(config.missing_connections().into_iter().map(|missing| missing.to_string()));
         if let Some(Ok(connection)) = &config.service_bus {
-            problems.extend(azure::engine::service_bus(connection, Arc::new(SystemClock)).err().map(|e| e.to_string()));
+            problems
+                .extend(azure::engine::check_bus(config.bus.kind, connection).err().map(|error| format!("{error:#}")));
         }
         problems.extend(unusable_keys(config));
         if config.profile == Profile::Demo {
