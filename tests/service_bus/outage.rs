@@ -16,7 +16,7 @@ use crate::world::{BrokerProcess, OPTIONS, TOPIC, client_with, drain_ids, messag
 const PUBLISHERS: usize = 16;
 
 /// Each publisher sends its messages one after another, and each until it is taken, as ingest and the sweep do.
-async fn publish_all(client: &Arc<ServiceBusClient>, each: usize, answered: &Arc<AtomicUsize>) {
+pub async fn publish_all(client: &Arc<ServiceBusClient>, each: usize, answered: &Arc<AtomicUsize>) {
     let publishers = (0..PUBLISHERS).map(|publisher| {
         let (sender, answered) = (client.create_sender(TOPIC), Arc::clone(answered));
         tokio::spawn(async move {
@@ -41,7 +41,7 @@ async fn reached(answered: &AtomicUsize, count: usize) {
     }
 }
 
-async fn every_message_is_there_once(client: &ServiceBusClient, each: usize) {
+pub async fn every_message_is_there_once(client: &ServiceBusClient, each: usize) {
     let mut found = BTreeMap::new();
     for id in drain_ids(client).await {
         *found.entry(id).or_insert(0) += 1;
