@@ -11,9 +11,13 @@ use crate::{
     config::{Config, MissingSecret},
     deadline::Deadline,
     documents::SharedDocuments,
-    event::Channel,
+    event::{Channel, Event},
     ingest::Certificates,
-    ledger::Ledger,
+    ledger::{
+        Ledger,
+        outbox::{DESTINATION, TO_PARTNER},
+        records::Destination,
+    },
     outbound::SharedOutbound,
     retry::Retries,
     telemetry::{Meter, Tokens},
@@ -22,6 +26,9 @@ use crate::{
 
 /// Enough for steady inbound mail, and few enough that an uninvited crowd costs no more than 400 MB.
 const LARGE_BODIES: usize = 8;
+
+/// The destination and subscription of the SQL projection.
+pub const SQL: &str = "sql";
 
 /// The ports, as an adapter provides them.
 #[derive(Debug, Clone)]
@@ -71,7 +78,7 @@ impl App {
         let tokens = Tokens::new(config.privacy_key.as_ref().map_err(Clone::clone)?);
         Ok(Arc::new(Self {
             vendors: Vendors::from_config(&config.vendors),
-            ledger: Ledger::new(documents.clone(), clock.clone(), &config.outbox.destinations),
+            ledger: Ledger::new(documents.clone(), clock.clone()),
             retries: Retries::new(bus.clone(), documents.clone(), clock.clone(), &config.retry),
             meter: Arc::new(Meter::new(config.vendors.keys())),
             tokens,
@@ -86,6 +93,11 @@ impl App {
             claimed_bodies: Semaphore::new(LARGE_BODIES),
             outbound,
         }))
+    }
+
+    /// Whom an event is announced to, once it is applied.
+    pub fn destinations(&self, _event: &Event) -> Vec<Destination> {
+        self.config.outbox.destinations.iter().cloned().map(Destination::Subscription).collect()
     }
 }
 
@@ -105,11 +117,17 @@ pub fn topology(config: &Config) -> Topology {
         default_time_to_live: bus.time_to_live,
         subscriptions,
     };
+    let deliver = subscription("deliver", &[(DESTINATION, TO_PARTNER)]);
+    let announced = |name: &str| subscription(name, &[(DESTINATION, name)]);
+    let own = config.outbox.destinations.iter().map(String::as_str).filter(|name| *name != SQL);
     let channels = Channel::ALL.iter().map(|channel| subscription(channel.name(), &[("channel", channel.name())]));
     Topology {
         topics: vec![
             topic(&bus.callbacks_topic, channels.collect()),
-            topic(&bus.deliveries_topic, vec![subscription("deliver", &[])]),
+            topic(
+                &bus.deliveries_topic,
+                [deliver].into_iter().chain([SQL].into_iter().chain(own).map(announced)).collect(),
+            ),
         ],
     }
 }

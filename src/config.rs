@@ -142,7 +142,8 @@ pub struct Retry {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outbox {
-    /// Each applied event is published to the deliveries topic once for every name here, as property `partner`.
+    /// Each applied event is published to the deliveries topic once for every name here, as property `destination`: `sql`
+    /// for the SQL projection, any other name for a subscription of one's own.
     pub destinations: Vec<String>,
 }
 
@@ -300,6 +301,11 @@ impl Config {
             vendors,
             demo_secrets: demo.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
         })
+    }
+
+    /// Whether applied events are announced to the subscription of this name.
+    pub fn announces_to(&self, destination: &str) -> bool {
+        self.outbox.destinations.iter().any(|name| name == destination)
     }
 
     /// Every secret that the file names and the environment does not have.

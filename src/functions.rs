@@ -9,6 +9,7 @@ mod ingest;
 mod process_email;
 mod process_sms;
 mod process_voice;
+mod project_sql;
 mod sweep_retries;
 
 use std::{sync::Arc, time::Duration};
@@ -34,6 +35,8 @@ use crate::{
 pub const MESSAGES: &str = "messages";
 /// Name of the binding of every timer trigger.
 pub const TIMER: &str = "timer";
+/// Name of the output binding that writes rows.
+pub const ROWS: &str = "rows";
 
 /// A batch of Service Bus Premium messages, in base64 and JSON, stays below this.
 const LONGEST_INVOCATION: usize = 256 << 20;
@@ -74,6 +77,7 @@ pub const FUNCTIONS: &[Function] = &[
         name: "process-voice",
         entry: Entry::Invocation(|app, call| Box::pin(process_voice::handle(app, call))),
     },
+    Function { name: "project-sql", entry: Entry::Invocation(|app, call| Box::pin(project_sql::handle(app, call))) },
     Function {
         name: "sweep-retries",
         entry: Entry::Invocation(|app, call| Box::pin(sweep_retries::handle(app, call))),

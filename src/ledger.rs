@@ -5,6 +5,7 @@
 //! an event meets the document of the first and changes nothing. A conflict against a document that this very call
 //! wrote (its answer was lost, the driver tried again) is recognised by the writer id and is a success.
 
+pub mod announcement;
 pub mod outbox;
 pub mod records;
 
@@ -19,7 +20,7 @@ use crate::{
     documents::{CommitError, Container, Document, DocumentsError, Operation, SharedDocuments},
     event::{Event, EventType},
 };
-use records::{EventRecord, OutboxRecord, STATUS_ID, StatusRecord, event_id, outbox_id};
+use records::{Destination, EventRecord, OutboxRecord, STATUS_ID, StatusRecord, event_id, outbox_id};
 
 /// Rounds of read and commit without progress before a busy partition counts as unavailable.
 const ROUNDS: u32 = 50;
@@ -34,6 +35,8 @@ pub struct Arrival {
     pub event: Event,
     pub envelope_id: Arc<str>,
     pub received_at: Timestamp,
+    /// Whom it is announced to, once it is applied.
+    pub destinations: Vec<Destination>,
 }
 
 /// What became of the arrivals of one message: for each, whether it was new.
@@ -69,7 +72,6 @@ impl From<DocumentsError> for LedgerError {
 pub struct Ledger {
     documents: SharedDocuments,
     clock: SharedClock,
-    destinations: Arc<[String]>,
 }
 
 /// An arrival that is not yet known to be in the ledger.
@@ -80,8 +82,8 @@ struct Pending<'a> {
 }
 
 impl Ledger {
-    pub fn new(documents: SharedDocuments, clock: SharedClock, destinations: &[String]) -> Self {
-        Self { documents, clock, destinations: destinations.into() }
+    pub fn new(documents: SharedDocuments, clock: SharedClock) -> Self {
+        Self { documents, clock }
     }
 
     /// Whether an event of this message is in the ledger.
@@ -148,15 +150,17 @@ impl Ledger {
         Ok(applied)
     }
 
-    /// How many of the pending events go into one commit.
+    /// How many of the pending events go into one commit: an event and its outbox entry each, and the status.
     fn group_size(&self, pending: &[Pending]) -> usize {
-        let by_operations = (OPERATIONS - 1) / (1 + self.destinations.len());
+        let mut operations = 1;
         let mut bytes = 0;
-        let fitting = pending.iter().take(by_operations.max(1)).take_while(|pending| {
+        let fitting = pending.iter().take_while(|pending| {
             let event = &pending.arrival.event;
+            let documents = if pending.arrival.destinations.is_empty() { 1 } else { 2 };
             let text = [&event.text, &event.reason, &event.url].into_iter().flatten().map(String::len).sum::<usize>();
-            bytes += (text + 600) * (1 + self.destinations.len());
-            bytes <= COMMIT_BYTES
+            operations += documents;
+            bytes += (text + 600) * documents;
+            operations <= OPERATIONS && bytes <= COMMIT_BYTES
         });
         fitting.count().max(1)
     }
@@ -169,11 +173,11 @@ impl Ledger {
         current: Option<Document>,
     ) -> Result<(Vec<Operation>, Vec<OutboxRecord>), LedgerError> {
         let now = self.clock.now();
-        let mut operations = Vec::with_capacity(group.len() * (1 + self.destinations.len()) + 1);
+        let mut operations = Vec::with_capacity(group.len() * 2 + 1);
         let mut owed = Vec::new();
         let mut status: Option<StatusRecord> = current.as_ref().map(Document::parse).transpose()?;
         for Pending { id, arrival, .. } in group {
-            let Arrival { event, envelope_id, received_at } = arrival;
+            let Arrival { event, envelope_id, received_at, destinations } = arrival;
             match &mut status {
                 Some(status) => status.fold(event, *received_at, now),
                 None => status = Some(StatusRecord::first(event, *received_at, now)),
@@ -188,18 +192,20 @@ impl Ledger {
                 event: event.clone(),
             };
             operations.push(Operation::create(id.clone(), &record));
-            for destination in self.destinations.iter() {
-                let record = OutboxRecord {
-                    id: outbox_id(&event.dedupe_key, destination),
-                    key: key.to_owned(),
-                    destination: destination.clone(),
-                    created_at: now,
-                    envelope_id: envelope_id.to_string(),
-                    event: event.clone(),
-                };
-                operations.push(Operation::create(record.id.clone(), &record));
-                owed.push(record);
+            if destinations.is_empty() {
+                continue;
             }
+            let record = OutboxRecord {
+                id: outbox_id(&event.dedupe_key),
+                key: key.to_owned(),
+                destinations: destinations.clone(),
+                created_at: now,
+                received_at: Some(*received_at),
+                envelope_id: envelope_id.to_string(),
+                event: event.clone(),
+            };
+            operations.push(Operation::create(record.id.clone(), &record));
+            owed.push(record);
         }
         if let Some(mut status) = status {
             status.writer = writer.to_owned();

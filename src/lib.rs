@@ -10,11 +10,13 @@
 //! 3. A Service Bus trigger hands batches of envelopes to the processor of their channel ([`channels::process`]), which
 //!    normalises them into canonical events ([`event`]).
 //! 4. The [`ledger`] applies each event exactly once: one atomic commit per message in the [`documents`] store.
-//! 5. What failed waits in the retry table or is parked ([`retry`]); a timer brings back what is due.
+//! 5. The ledger announces each event to whom the configuration names; [`projection`] turns announcements into rows for
+//!    SQL, which the host's output binding writes.
+//! 6. What failed waits in the retry table or is parked ([`retry`]); a timer brings back what is due.
 //!
-//! Arrows point one way: functions use ingest, channels, ledger and retry; those use the ports ([`bus`], [`documents`],
-//! [`blobs`], [`outbound`], [`clock`]); the adapters ([`local`], [`azure`]) implement the ports and are named only where
-//! the program is assembled ([`app`], [`cli`]).
+//! Arrows point one way: functions use ingest, channels, ledger, projection and retry; those use the ports ([`bus`],
+//! [`documents`], [`blobs`], [`sql`], [`outbound`], [`clock`]); the adapters ([`local`], [`azure`]) implement the ports
+//! and are named only where the program is assembled ([`app`], [`cli`]).
 
 // The front pages of folders name their private files: they are read with `--document-private-items`.
 #![allow(rustdoc::private_intra_doc_links)]
@@ -40,7 +42,9 @@ pub mod local;
 pub mod outbound;
 pub mod package;
 pub mod problem;
+pub mod projection;
 pub mod retry;
 pub mod simulate;
+pub mod sql;
 pub mod telemetry;
 pub mod vendors;

@@ -5,3 +5,4 @@ pub mod documents;
 pub mod engine;
 pub mod host;
 pub mod sqlite;
+pub mod tables;

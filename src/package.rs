@@ -29,8 +29,12 @@ pub const APPS: &[AppPlan] = &[
     AppPlan { name: "sms", functions: &["process-sms"] },
     AppPlan { name: "email", functions: &["process-email"] },
     AppPlan { name: "voice", functions: &["process-voice"] },
+    AppPlan { name: "delivery", functions: &["project-sql"] },
     AppPlan { name: "ops", functions: &["sweep-retries"] },
-    AppPlan { name: "all", functions: &["ingest", "process-sms", "process-email", "process-voice", "sweep-retries"] },
+    AppPlan {
+        name: "all",
+        functions: &["ingest", "process-sms", "process-email", "process-voice", "project-sql", "sweep-retries"],
+    },
 ];
 
 /// Belongs to every app: a probe must not need another one.

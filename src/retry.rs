@@ -105,6 +105,7 @@ impl Retries {
             last_error: shortened(&failure.error),
             vendor: failure.vendor.map(str::to_owned),
             channel: failure.channel.map(str::to_owned),
+            partner: message.partner(),
             message,
         };
         if let Err(store) = self.write(&record).await {
@@ -153,6 +154,7 @@ impl Retries {
             reason,
             vendor: failure.vendor.map(str::to_owned),
             channel: failure.channel.map(str::to_owned),
+            partner: message.partner(),
             topic: topic.to_owned(),
             message_key: message.message_key(),
             history,

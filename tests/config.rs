@@ -147,6 +147,7 @@ fn values_that_cannot_be_meant_are_refused() {
         ("schedule = [\"5s\"", "schedule = [\"300000years\"", "at most a year"),
         ("sweep_limit = 20000", "sweep_limit = 0", "retry.sweep_limit: must be more than 0"),
         ("destinations = []", "destinations = [\"crm\", \"crm\"]", "outbox.destinations: names one twice"),
+        ("destinations = []", "destinations = [\"deliver\"]", "outbox.destinations: has the name of a subscription"),
         ("destinations = []", "destinations = [\"a/b\"]", "outbox.destinations: each must be 1 to 40"),
         ("\"/data/email_id\"", "\"data/email_id\"", "vendors.resend.mapping.message_id: must be a JSON Pointer"),
         ("\"header:webhook-id\"", "\"header:webhook id\"", "vendors.resend.mapping.event_id: names no header"),

@@ -68,10 +68,28 @@ fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
+/// Runs the program to its end; returns what it printed.
+fn run(settings: &Settings, arguments: &[&str]) -> String {
+    let output = Command::new(SLUICE)
+        .envs(settings.iter().cloned())
+        .args(arguments)
+        .args(["--root", env!("CARGO_MANIFEST_DIR")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// What happens besides the kills, after each.
 type Mischief<'a> = &'a dyn Fn();
 
-fn kill_at_random_moments(settings: &Settings, count: u32, rate: u32, mischief: Mischief) {
+/// Returns the server, which runs on, and its data folder.
+fn kill_at_random_moments(
+    settings: &Settings,
+    count: u32,
+    rate: u32,
+    mischief: Mischief,
+) -> (Server, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let port = free_port();
@@ -105,6 +123,7 @@ fn kill_at_random_moments(settings: &Settings, count: u32, rate: u32, mischief: 
             report.lines().find(|line| line.contains(zero)).unwrap_or_else(|| panic!("no {zero:?} in the report"));
         assert!(line.split_whitespace().any(|word| word == "0"), "{line}");
     }
+    (server, folder)
 }
 
 #[test]
@@ -117,13 +136,7 @@ fn the_same_holds_with_documents_in_cosmos_db_whose_answers_get_lost() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let emulator = runtime.block_on(async { Emulator::http() });
     let settings = [("SLUICE_DOCUMENTS", "cosmos".to_owned()), ("CosmosConnection", emulator.connection_string())];
-    let init = Command::new(SLUICE)
-        .args(["init-azure", "--root", env!("CARGO_MANIFEST_DIR")])
-        .envs(settings.iter().cloned())
-        .output()
-        .unwrap();
-    let report = String::from_utf8_lossy(&init.stdout);
-    assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+    let report = run(&settings, &["init-azure"]);
     assert!(report.contains("container ledger: created"), "{report}");
     kill_at_random_moments(&settings, 1200, 400, &|| {
         for (status, after) in [
@@ -134,6 +147,57 @@ fn the_same_holds_with_documents_in_cosmos_db_whose_answers_get_lost() {
             emulator.fail(Fault { path: "/docs", status, after, delay: Duration::ZERO, times: 20 });
         }
     });
+}
+
+#[test]
+fn the_same_holds_for_the_rows_of_the_sql_projection() {
+    let configuration = tempfile::tempdir().unwrap();
+    let path = configuration.path().join("sluice.toml");
+    let shipped = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/sluice.toml")).unwrap();
+    // Locks that a killed server leaves behind run out sooner.
+    let changed = shipped
+        .replace("destinations = []", "destinations = [\"sql\"]")
+        .replace("lock_duration = \"60s\"", "lock_duration = \"11s\"");
+    std::fs::write(&path, changed).unwrap();
+    let settings = [("SLUICE_CONFIG", path.to_str().unwrap().to_owned())];
+    let (_server, folder) = kill_at_random_moments(&settings, 2000, 800, &|| {});
+
+    let data = folder.path().join("data");
+    let status = || {
+        let text = run(&settings, &["status", "--json", "--data", data.to_str().unwrap()]);
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    let rows = rusqlite::Connection::open(data.join("projection.sqlite")).unwrap();
+    let ledger = rusqlite::Connection::open(data.join("documents.sqlite")).unwrap();
+    let count = |connection: &rusqlite::Connection, query: &str| {
+        connection.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let started = Instant::now();
+    loop {
+        let status = status();
+        let entities = status["subscriptions"].as_array().unwrap();
+        let sql = entities.iter().find(|entity| entity["subscription"] == "deliveries/sql").unwrap();
+        assert_eq!(sql["dead_letters"], 0);
+        let waiting = ["active", "locked", "scheduled"].iter().map(|name| sql[name].as_i64().unwrap()).sum::<i64>();
+        let owed = count(&ledger, "SELECT COUNT(*) FROM document WHERE id LIKE 'out:%'");
+        if waiting + owed + status["retries"]["total"].as_i64().unwrap() == 0 {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(90), "{waiting} waiting, {owed} owed: {status}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let events = count(&ledger, "SELECT COUNT(*) FROM document WHERE id LIKE 'evt:%'");
+    assert!(events > 1000);
+    assert_eq!(count(&rows, "SELECT COUNT(*) FROM Events"), events);
+
+    rows.execute("ATTACH ?1 AS ledger", [data.join("documents.sqlite").to_str().unwrap()]).unwrap();
+    let messages = count(&ledger, "SELECT COUNT(*) FROM document WHERE id = 'status'");
+    let agreeing =
+        "SELECT COUNT(*) FROM CurrentStatus JOIN ledger.document ON partition = message_key AND id = 'status'
+        WHERE json_extract(body, '$.status') = status AND json_extract(body, '$.events') = events
+            AND json_extract(body, '$.opens') = opens AND json_extract(body, '$.clicks') = clicks";
+    assert_eq!(count(&rows, agreeing), messages, "of {events} events");
+    assert_eq!(count(&rows, "SELECT COUNT(*) FROM CurrentStatus"), messages);
 }
 
 #[test]

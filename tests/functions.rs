@@ -3,8 +3,10 @@
 use std::{collections::BTreeSet, path::Path};
 
 use sluice::{
-    functions::{Entry, FUNCTIONS, MESSAGES, TIMER},
-    local::host::FunctionApp,
+    app::SQL,
+    functions::{Entry, FUNCTIONS, MESSAGES, ROWS, TIMER},
+    local::host::{FunctionApp, Output, OutputKind, Trigger, app::ServiceBusSource},
+    projection::schema::EVENTS,
 };
 
 fn root() -> &'static Path {
@@ -50,9 +52,24 @@ fn names_routes_and_bindings_agree_with_the_handlers() {
                 // Text bindings let a message's body spoof its own metadata.
                 assert_eq!(trigger["dataType"], "binary");
                 assert_eq!(trigger["cardinality"], "many");
-                assert_eq!(trigger["topicName"], "%CALLBACKS_TOPIC%");
-                assert_eq!(format!("process-{}", trigger["subscriptionName"].as_str().unwrap()), function.name);
+                let (verb, topic) = match function.name.split_once('-').unwrap() {
+                    ("process", _) => ("process", "%CALLBACKS_TOPIC%"),
+                    (verb, _) => (verb, "%DELIVERIES_TOPIC%"),
+                };
+                assert_eq!(trigger["topicName"], topic);
+                assert_eq!(format!("{verb}-{}", trigger["subscriptionName"].as_str().unwrap()), function.name);
             }
         }
     }
+}
+
+#[test]
+fn the_projection_writes_to_its_table_by_the_binding_that_the_handler_answers() {
+    let app = FunctionApp::load(root(), &settings).unwrap();
+    let function = app.functions.iter().find(|function| function.name == "project-sql").unwrap();
+    let kind = OutputKind::Sql { table: EVENTS.name.into(), connection: "SqlConnection".into() };
+    assert_eq!(function.outputs, [Output { name: ROWS.into(), kind }]);
+    let Trigger::ServiceBus(trigger) = &function.trigger else { panic!("{:?}", function.trigger) };
+    let source = ServiceBusSource::Subscription { topic: "deliveries".into(), subscription: SQL.into() };
+    assert_eq!(trigger.source, source);
 }

@@ -247,6 +247,20 @@ fn g14_wrong_answers_are_told_apart() {
     }
 }
 
+/// `tests/projection/handler.rs` has the function that answers so. The host parses what looks like an ISO 8601 date, which
+/// costs it all but three decimals, and takes a text for bytes only where it is the whole output.
+#[test]
+fn g15_rows_for_sql_are_an_array_of_flat_objects_without_iso_dates() {
+    let golden = golden!("g15_answer_sql_rows.json");
+    let result = judge(StatusCode::OK, Some("application/json"), golden).unwrap();
+    let rows = result.outputs["rows"].as_array().unwrap();
+    for (name, value) in rows.iter().flat_map(|row| row.as_object().unwrap()) {
+        assert!(!value.is_object() && !value.is_array(), "{name}: columns are scalars");
+        assert_ne!(value.as_str().and_then(|text| text.chars().nth(10)), Some('T'), "{name}");
+    }
+    assert_eq!(result.to_json(), golden.trim_ascii());
+}
+
 #[tokio::test]
 async fn an_empty_result_is_a_json_object_all_the_same() {
     use axum::response::IntoResponse;

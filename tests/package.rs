@@ -62,6 +62,18 @@ fn every_app_passes_the_check_as_a_folder_and_as_a_zip_file() {
 }
 
 #[test]
+fn a_function_that_a_setting_switches_off_is_in_the_package_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("delivery");
+    write_folder(AppPlan::named("delivery").unwrap(), &sources(), &target).unwrap();
+    let off = |name: &str| match name {
+        "AzureWebJobs.project-sql.Disabled" => Some("true".to_owned()),
+        name => settings(name),
+    };
+    assert_eq!(check(&target, &off).unwrap(), [""; 0]);
+}
+
+#[test]
 fn equal_sources_give_equal_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let small = folder.path().join("program");

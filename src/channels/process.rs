@@ -160,7 +160,12 @@ async fn arrivals(app: &App, channel: Channel, envelope: &Envelope<'_>) -> Resul
     let mut events = events_of(vendor.as_ref(), &callback)?;
     opt_out::infer_keywords(&mut events, &app.config.channels);
     let envelope_id: Arc<str> = envelope.id.as_str().into();
-    let arrival = |event| Arrival { event, envelope_id: envelope_id.clone(), received_at: envelope.time };
+    let arrival = |event| Arrival {
+        destinations: app.destinations(&event),
+        event,
+        envelope_id: envelope_id.clone(),
+        received_at: envelope.time,
+    };
     Ok(events.into_iter().map(arrival).collect())
 }
 
@@ -199,7 +204,7 @@ async fn apply(app: &App, key: &str, arrivals: &[Arrival]) -> Result<Applied, Pr
         if let Err(error) = outbox::publish(app.bus.as_ref(), app.documents.as_ref(), topic, &record).await {
             // It stays in the outbox, where the sweep finds it, and so do those behind it: a bus that does not answer
             // must not be waited for once for each.
-            // Not by its own id, which holds the dedupe key and so perhaps an address.
+            // Named by its envelope: its own id holds the dedupe key, and so perhaps an address.
             tracing::warn!(key, envelope = record.envelope_id, %error, "announcements stay in the outbox");
             break;
         }
@@ -252,7 +257,7 @@ async fn keep(
     let (vendor, channel, error) = (vendor.as_deref(), channel.name(), problem.error.clone());
     let envelope = message.correlation_id.as_deref().unwrap_or_default();
     let failure = Failure { class: problem.class, error: problem.error, vendor, channel: Some(channel) };
-    match app.retries.keep(&app.config.bus.callbacks_topic, stored(message), failure).await? {
+    match app.retries.keep(&app.config.bus.callbacks_topic, StoredMessage::from(message), failure).await? {
         Kept::UntilDue(due_at) => {
             tracing::warn!(channel, vendor, envelope, error, %due_at, "a callback is tried again");
         }
@@ -262,18 +267,6 @@ async fn keep(
         }
     }
     Ok(())
-}
-
-fn stored(message: &ServiceBusMessage) -> StoredMessage {
-    StoredMessage {
-        message_id: message.message_id.clone().unwrap_or_default(),
-        content_type: message.content_type.clone(),
-        correlation_id: message.correlation_id.clone(),
-        subject: message.subject.clone(),
-        session_id: message.session_id.clone(),
-        properties: message.properties.clone(),
-        body: crate::retry::records::StoredBody::new(&message.body),
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! The status lattice: which of a message's events decides where it stands.
 //!
 //! Rank decides, so that time never runs backwards: a late `sent` loses against `delivered`. Between events of one rank
-//! the later one decides (by the vendor's time, else by receipt), then the vendor's own sequence, then the dedupe key,
-//! so that the result does not depend on the order of arrival.
+//! the later one decides (by the vendor's time, else by receipt), then the vendor's own sequence, then the event's public
+//! id, so that the result does not depend on the order of arrival. The view of the SQL projection
+//! ([`crate::projection`]) orders by the same four.
 
-use chrono::TimeDelta;
+use chrono::{SubsecRound, TimeDelta};
 
 use crate::{
     clock::Timestamp,
     event::{Event, EventType},
-    ledger::records::StatusRecord,
+    ledger::records::{StatusRecord, public_id},
 };
 
 /// The rank of an event type. Rank 0 never displaces anything: engagement, complaints and wishes are kept beside the
@@ -43,21 +44,21 @@ pub fn rank(event_type: EventType) -> u8 {
 /// A vendor's time this far after the receipt is a mistake; it must not decide for ever.
 const FUTURE: TimeDelta = TimeDelta::days(1);
 
-/// When an event counts as having happened.
+/// Digits of a second that count: as many as the time types of databases keep.
+const DIGITS: u16 = 7;
+
+/// When an event counts as having happened, to 100 ns.
 pub fn effective_time(event: &Event, received_at: Timestamp) -> Timestamp {
-    event.occurred_at.filter(|at| *at <= received_at + FUTURE).unwrap_or(received_at)
+    event.occurred_at.filter(|at| *at <= received_at + FUTURE).unwrap_or(received_at).trunc_subsecs(DIGITS)
 }
 
 /// Whether an event displaces the one that decides a status now.
 pub fn displaces(event: &Event, received_at: Timestamp, status: &StatusRecord) -> bool {
-    let candidate = (
-        rank(event.event_type),
-        effective_time(event, received_at),
-        event.sequence.unwrap_or(0),
-        event.dedupe_key.as_str(),
-    );
-    let current = (rank(status.status), status.status_at, status.sequence.unwrap_or(0), status.decided_by.as_str());
-    candidate > current
+    let candidate = (rank(event.event_type), effective_time(event, received_at), event.sequence.unwrap_or(0));
+    let current = (rank(status.status), status.status_at, status.sequence.unwrap_or(0));
+    // The dedupe key itself may hold an address, and is not told to those who have to decide alike.
+    let by_id = || public_id(&event.dedupe_key).cmp(&public_id(&status.decided_by));
+    candidate.cmp(&current).then_with(by_id).is_gt()
 }
 
 #[cfg(test)]

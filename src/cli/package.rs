@@ -16,7 +16,7 @@ use crate::package::{self, APPS, AppPlan, Sources};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct PackageArgs {
-    /// The app: ingest, sms, email, voice, ops, or all
+    /// The app: ingest, sms, email, voice, delivery, ops, or all
     #[arg(long, value_name = "NAME", value_parser = APPS.iter().map(|app| app.name).collect::<Vec<_>>(), required_unless_present = "check", requires = "out")]
     app: Option<String>,
     /// Where to: a folder, or a file whose name ends in .zip

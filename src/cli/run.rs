@@ -16,14 +16,16 @@ use tokio::{
 
 use super::Places;
 use crate::{
+    app::SQL,
     config::{Config, Profile},
     functions,
     local::{
         amqp::{Endpoint, connection_string},
-        engine::Engine,
-        host::{FunctionApp, HostOptions, OneMachineHost},
+        engine::{self, Engine},
+        host::{FunctionApp, HostOptions, OneMachineHost, OutputKind},
+        tables::Tables,
     },
-    simulate, telemetry,
+    projection, simulate, telemetry,
 };
 
 #[derive(Debug, Args)]
@@ -88,7 +90,8 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         println!("Clients of Service Bus, for development and tests:\n\n  {connection_string}\n");
     }
     let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
-    let options = HostOptions::from(&engine.app.config);
+    let tables = open_tables(&app, places)?;
+    let options = HostOptions { tables, ..HostOptions::from(&engine.app.config) };
     let handler = functions::handler(engine.app.clone());
     let host = OneMachineHost::new(app, handler, Arc::new(broker), listener, &options, &engine.app.clock)?;
     let (stop_endpoint, stopped) = oneshot::channel::<()>();
@@ -105,13 +108,24 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Resolves `%NAME%` in function folders: the environment first, then what the configuration says.
+/// The file for `sql` outputs, where a function has one.
+fn open_tables(app: &FunctionApp, places: &Places) -> anyhow::Result<Option<Tables>> {
+    let mut outputs = app.functions.iter().flat_map(|function| &function.outputs);
+    let wanted = outputs.any(|output| matches!(output.kind, OutputKind::Sql { .. }));
+    let open = || Tables::open(&engine::paths(&places.data).projection, projection::TABLES);
+    Ok(wanted.then(open).transpose()?)
+}
+
+/// App settings for function folders (`%NAME%`, and which are disabled): the environment first, then what the
+/// configuration says.
 pub(super) fn settings(config: Option<&Config>, name: &str) -> Option<String> {
     std::env::var(name).ok().or_else(|| {
-        let bus = &config?.bus;
+        let config = config?;
         match name {
-            "CALLBACKS_TOPIC" => Some(bus.callbacks_topic.clone()),
-            "DELIVERIES_TOPIC" => Some(bus.deliveries_topic.clone()),
+            "CALLBACKS_TOPIC" => Some(config.bus.callbacks_topic.clone()),
+            "DELIVERIES_TOPIC" => Some(config.bus.deliveries_topic.clone()),
+            // Nothing would ever come to it, and it would want a database.
+            "AzureWebJobs.project-sql.Disabled" if !config.announces_to(SQL) => Some("true".into()),
             _ => None,
         }
     })
@@ -147,4 +161,35 @@ fn banner(config: &Config, app: &FunctionApp, listener: &TcpListener, places: &P
     }
     println!("\nOr play the vendors:\n\n  {me} simulate --url {url} --count 1000 --verify\n");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+    /// The functions that are switched off, and whether the projection's file is there.
+    fn started(destinations: &str) -> (Vec<String>, bool) {
+        let path = Path::new(ROOT).join("sluice.toml");
+        let text = std::fs::read_to_string(&path).unwrap().replace("destinations = []", destinations);
+        let config = Config::parse(&path, &text, &|_| None).unwrap();
+        let app = FunctionApp::load(Path::new(ROOT), &|name| settings(Some(&config), name)).unwrap();
+        assert_eq!(app.refused, []);
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places { root: Some(ROOT.into()), config: None, data: folder.path().to_owned() };
+        let tables = open_tables(&app, &places).unwrap();
+        let there = folder.path().join("projection.sqlite").exists();
+        assert_eq!(tables.is_some(), there);
+        (app.disabled, there)
+    }
+
+    #[test]
+    fn the_projection_runs_where_events_are_announced_to_it_and_is_off_elsewhere() {
+        assert_eq!(started("destinations = []"), (vec!["project-sql".to_owned()], false));
+        assert_eq!(started("destinations = [\"crm\"]"), (vec!["project-sql".to_owned()], false));
+        assert_eq!(started("destinations = [\"crm\", \"sql\"]"), (Vec::new(), true));
+    }
 }

@@ -77,7 +77,8 @@ pub(super) async fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
     }
     for document in outbox {
         let record: OutboxRecord = document.parse()?;
-        writeln!(out, "  {} to {} since {}", record.event.event_type, record.destination, time(record.created_at))?;
+        let to: Vec<_> = record.destinations.iter().map(ToString::to_string).collect();
+        writeln!(out, "  {} to {} since {}", record.event.event_type, to.join(", "), time(record.created_at))?;
     }
     if !retries.is_empty() {
         writeln!(out, "\n  retries")?;

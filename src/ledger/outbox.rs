@@ -4,21 +4,31 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use serde::Serialize;
+use futures_util::future::try_join_all;
 
-use super::records::{OUTBOX_PREFIX, OutboxRecord};
+use super::{
+    announcement::Announcement,
+    records::{Destination, OUTBOX_PREFIX, OutboxRecord},
+};
 use crate::{
     bus::{Bus, Message, Properties, Property, PublishError},
     clock::{Timestamp, millis},
     documents::{CommitError, Comparison, Container, Document, Documents, DocumentsError, Operation, Query},
-    event::Event,
 };
 
 /// An entry this old was left behind: its own processor would have published it by now.
 const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(30);
 /// Entries relayed by one sweep, at the most.
 const PAGE: usize = 1000;
+
+/// Application property of announcements, which their subscriptions filter by: `partner`, or the subscription's own name.
+pub const DESTINATION: &str = "destination";
+/// The value of [`DESTINATION`] for every partner.
+pub const TO_PARTNER: &str = "partner";
+/// Application property: the partner's name.
+pub const PARTNER: &str = "partner";
+/// Application property: the delivery's id, equal for every attempt.
+pub const DELIVERY: &str = "delivery";
 
 /// Why an entry is still owed. It stays in the outbox, and the sweep tries again.
 #[derive(Debug, thiserror::Error)]
@@ -29,21 +39,7 @@ pub enum OutboxError {
     Delete(#[from] CommitError),
 }
 
-/// The announcement of an applied event, a CloudEvent.
-#[derive(Debug, Serialize)]
-struct Announcement<'a> {
-    specversion: &'static str,
-    id: &'a str,
-    #[serde(rename = "type")]
-    event_type: &'a str,
-    source: &'a str,
-    subject: &'a str,
-    time: Timestamp,
-    datacontenttype: &'static str,
-    data: &'a Event,
-}
-
-/// Publishes one entry, then deletes it.
+/// Publishes one entry to all of its destinations, then deletes it.
 ///
 /// # Errors
 /// The entry is still owed.
@@ -53,7 +49,7 @@ pub async fn publish(
     topic: &str,
     record: &OutboxRecord,
 ) -> Result<(), OutboxError> {
-    bus.publish(topic, announcement(record)).await?;
+    try_join_all(announcements(record).into_iter().map(|message| bus.publish(topic, message))).await?;
     delete(documents, record).await?;
     Ok(())
 }
@@ -85,35 +81,38 @@ pub async fn left_behind(
     Ok(documents.query(Container::Ledger, &query).await?.documents)
 }
 
-/// The message that announces an entry.
-pub fn announcement(record: &OutboxRecord) -> Message {
-    let OutboxRecord { id, key, destination, created_at, envelope_id, event } = record;
-    let body = Announcement {
-        specversion: "1.0",
-        id,
-        event_type: event.event_type.name(),
-        source: &event.provider,
-        subject: key,
-        time: event.occurred_at.unwrap_or(*created_at),
-        datacontenttype: "application/json",
-        data: event,
+/// The messages that announce an entry, one for each destination.
+pub fn announcements(record: &OutboxRecord) -> Vec<Message> {
+    let OutboxRecord { key, destinations, envelope_id, event, .. } = record;
+    let announcement = Announcement::of(record);
+    let (id, body) = (&announcement.id, announcement.encode());
+    let message = |destination: &Destination| {
+        let delivery = format!("{destination}.{id}");
+        let mut properties = Properties::new();
+        match destination {
+            Destination::Partner(name) => {
+                properties.insert(DESTINATION.into(), TO_PARTNER.into());
+                properties.insert(PARTNER.into(), Property::from(name.clone()));
+            }
+            Destination::Subscription(name) => {
+                properties.insert(DESTINATION.into(), Property::from(name.clone()));
+            }
+        }
+        properties.insert(DELIVERY.into(), Property::from(delivery.clone()));
+        properties.insert("channel".into(), event.channel.name().into());
+        properties.insert("type".into(), event.event_type.name().into());
+        properties.insert("vendor".into(), Property::from(event.provider.clone()));
+        Message {
+            message_id: delivery,
+            content_type: Some(crate::envelope::CONTENT_TYPE.into()),
+            correlation_id: Some(envelope_id.clone()),
+            subject: Some(key.clone()),
+            session_id: None,
+            properties,
+            time_to_live: None,
+            scheduled_enqueue_time: None,
+            body: body.clone(),
+        }
     };
-    let mut properties = Properties::new();
-    properties.insert("partner".into(), Property::from(destination.clone()));
-    properties.insert("channel".into(), event.channel.name().into());
-    properties.insert("type".into(), event.event_type.name().into());
-    properties.insert("vendor".into(), Property::from(event.provider.clone()));
-    // Service Bus takes at most 128 characters; the id of a document may be longer.
-    let message_id = if id.len() <= 128 { id.clone() } else { super::records::digest(id) };
-    Message {
-        message_id,
-        content_type: Some(crate::envelope::CONTENT_TYPE.into()),
-        correlation_id: Some(envelope_id.clone()),
-        subject: Some(key.clone()),
-        session_id: None,
-        properties,
-        time_to_live: None,
-        scheduled_enqueue_time: None,
-        body: Bytes::from(serde_json::to_vec(&body).expect("an announcement serialises to JSON")),
-    }
+    destinations.iter().map(message).collect()
 }

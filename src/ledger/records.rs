@@ -59,15 +59,54 @@ pub struct StatusRecord {
     pub updated_at: Timestamp,
 }
 
-/// What a commit owes the bus: deleted once it is published.
+/// Whom an applied event is announced to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+pub enum Destination {
+    /// A partner, by its name. Written `partner:{name}`.
+    Partner(String),
+    /// A subscription of the deliveries topic, by its name.
+    Subscription(String),
+}
+
+const PARTNER_PREFIX: &str = "partner:";
+
+impl From<String> for Destination {
+    fn from(text: String) -> Self {
+        match text.strip_prefix(PARTNER_PREFIX) {
+            Some(name) => Destination::Partner(name.to_owned()),
+            None => Destination::Subscription(text),
+        }
+    }
+}
+
+impl From<Destination> for String {
+    fn from(destination: Destination) -> Self {
+        destination.to_string()
+    }
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Destination::Partner(name) => write!(formatter, "{PARTNER_PREFIX}{name}"),
+            Destination::Subscription(name) => formatter.write_str(name),
+        }
+    }
+}
+
+/// What a commit owes the bus, one message for each destination: deleted once all are published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxRecord {
     pub id: String,
     /// The message key.
     pub key: String,
-    pub destination: String,
+    pub destinations: Vec<Destination>,
     #[serde(with = "millis")]
     pub created_at: Timestamp,
+    /// When the callback was received; entries of earlier versions do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<Timestamp>,
     pub envelope_id: String,
     pub event: Event,
 }
@@ -77,9 +116,15 @@ pub fn event_id(dedupe_key: &str) -> String {
     format!("{EVENT_PREFIX}{}", safe_id(dedupe_key))
 }
 
-/// The id of the outbox document for an event and a destination.
-pub fn outbox_id(dedupe_key: &str, destination: &str) -> String {
-    format!("{OUTBOX_PREFIX}{}:{}", safe_id(dedupe_key), safe_id(destination))
+/// The id of the outbox document for an event.
+pub fn outbox_id(dedupe_key: &str) -> String {
+    format!("{OUTBOX_PREFIX}{}", safe_id(dedupe_key))
+}
+
+/// The id under which the world outside knows an event: equal for every attempt and every receiver, and without the
+/// dedupe key, which may hold an address.
+pub fn public_id(dedupe_key: &str) -> String {
+    format!("evt_{}", hex::encode(&Sha256::digest(dedupe_key.as_bytes())[..16]))
 }
 
 /// Text as part of a document id: `/`, `\`, `?`, `#` and `%` are percent-encoded (Cosmos DB accepts the first two at

@@ -62,6 +62,8 @@ pub struct Paths {
     pub broker: PathBuf,
     pub documents: PathBuf,
     pub blobs: PathBuf,
+    /// The SQL projection, where it is on.
+    pub projection: PathBuf,
 }
 
 /// The files of a data folder.
@@ -70,6 +72,7 @@ pub fn paths(folder: &Path) -> Paths {
         broker: folder.join("broker.sqlite"),
         documents: folder.join("documents.sqlite"),
         blobs: folder.join("blobs"),
+        projection: folder.join("projection.sqlite"),
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `run` | the host itself, and how it stops |
 //! | `listener`, `forward`, `body` | connections; one request; its body's deadline |
 //! | `invoke` | a call by the JSON protocol, with every way it can fail |
+//! | `outputs` | what an answer writes to output bindings |
 //! | [`subscriptions`], `service_bus`, `timer` | the triggers |
 
 pub mod app;
@@ -26,6 +27,7 @@ mod json;
 mod listener;
 mod names;
 pub mod ncrontab;
+mod outputs;
 pub mod route;
 mod run;
 pub mod schedule;
@@ -35,7 +37,7 @@ pub mod subscriptions;
 mod time_span;
 mod timer;
 
-pub use app::{Function, FunctionApp, HttpTrigger, ServiceBusTrigger, TimerTrigger, Trigger};
+pub use app::{Function, FunctionApp, HttpTrigger, Output, OutputKind, ServiceBusTrigger, TimerTrigger, Trigger};
 pub use host_json::{HostJson, HostJsonError};
 pub use run::{HostOptions, OneMachineHost, Unsupported};
 pub use settings::Settings;

@@ -61,7 +61,9 @@ fn check_folder(root: &Path, settings: Settings) -> Vec<String> {
                 problems.extend(reasons.iter().map(|reason| format!("function {name}: {reason}")));
             }
             let known: BTreeSet<_> = FUNCTIONS.iter().map(|function| function.name).collect();
-            let found: BTreeSet<_> = app.functions.iter().map(|function| function.name.as_str()).collect();
+            // A function that is switched off is in the package all the same.
+            let enabled = app.functions.iter().map(|function| &function.name);
+            let found: BTreeSet<_> = enabled.chain(&app.disabled).map(String::as_str).collect();
             problems.extend(
                 found.difference(&known).map(|name| format!("function {name}: the program has no handler of it")),
             );

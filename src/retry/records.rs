@@ -11,6 +11,8 @@ use super::{ATTEMPT, HISTORY};
 use crate::{
     bus::{Message, Properties, Property},
     clock::{Timestamp, millis},
+    host::ServiceBusMessage,
+    ledger::outbox::{DELIVERY, PARTNER},
 };
 
 /// Whether trying again can heal a failure.
@@ -76,6 +78,20 @@ impl StoredBody {
     }
 }
 
+impl From<&ServiceBusMessage> for StoredMessage {
+    fn from(message: &ServiceBusMessage) -> Self {
+        Self {
+            message_id: message.message_id.clone().unwrap_or_default(),
+            content_type: message.content_type.clone(),
+            correlation_id: message.correlation_id.clone(),
+            subject: message.subject.clone(),
+            session_id: message.session_id.clone(),
+            properties: message.properties.clone(),
+            body: StoredBody::new(&message.body),
+        }
+    }
+}
+
 impl StoredMessage {
     pub fn from_message(message: &Message) -> Self {
         Self {
@@ -123,9 +139,17 @@ impl StoredMessage {
         Some(format!("{vendor}:{}", self.subject.as_deref()?))
     }
 
-    /// The id of the record that keeps this message: the envelope's id, so that one callback has one record. A message
-    /// that is not ours gets a fresh one.
+    /// The partner that this message is for.
+    pub fn partner(&self) -> Option<String> {
+        self.properties.get(PARTNER).and_then(Property::as_str).map(str::to_owned)
+    }
+
+    /// The id of the record that keeps this message: the delivery's, or the envelope's, so that one callback has one
+    /// record. A message that is not ours gets a fresh one.
     pub fn record_id(&self) -> String {
+        if let Some(delivery) = self.properties.get(DELIVERY).and_then(Property::as_str) {
+            return delivery.to_owned();
+        }
         let ours = self.correlation_id.as_deref().filter(|id| Uuid::try_parse(id).is_ok());
         ours.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
     }
@@ -150,6 +174,9 @@ pub struct RetryRecord {
     pub vendor: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
+    /// The partner that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<String>,
     pub message: StoredMessage,
 }
 
@@ -165,6 +192,9 @@ pub struct ParkedRecord {
     pub vendor: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
+    /// The partner that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<String>,
     pub topic: String,
     /// The message key, where the envelope names one message.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,7 +20,7 @@ use crate::{
     envelope::{Envelope, check_in},
     ledger::{
         outbox::{self, OutboxError},
-        records::{OutboxRecord, digest},
+        records::OutboxRecord,
     },
 };
 
@@ -180,8 +180,7 @@ impl Sweep<'_> {
     }
 
     async fn relay_outbox(&self) -> Result<usize, SweepError> {
-        let Ports { bus, documents, .. } = self.ports;
-        let topic = &self.config.bus.deliveries_topic;
+        let documents = self.ports.documents;
         let mut relayed = 0;
         for document in outbox::left_behind(documents, self.now, self.config.retry.sweep_limit).await? {
             let record: OutboxRecord = match document.parse() {
@@ -191,20 +190,29 @@ impl Sweep<'_> {
                     continue;
                 }
             };
-            match outbox::publish(bus, documents, topic, &record).await {
-                Ok(()) => relayed += 1,
-                Err(OutboxError::Publish(PublishError::Refused(reason))) => {
-                    // Not the envelope's id: that is the callback's, which may have other entries.
-                    let id = digest(&format!("{}/{}", record.key, record.id));
-                    let message = StoredMessage::from_message(&outbox::announcement(&record));
-                    if self.park(id, topic, message, Some(record.key.clone()), &reason).await? {
-                        outbox::delete(documents, &record).await?;
-                    }
+            if self.announce(&record).await? {
+                outbox::delete(documents, &record).await?;
+                relayed += 1;
+            }
+        }
+        Ok(relayed)
+    }
+
+    /// Publishes what an entry owes, or parks it where the bus will never take it. `false`: the entry must stay.
+    async fn announce(&self, record: &OutboxRecord) -> Result<bool, SweepError> {
+        let topic = &self.config.bus.deliveries_topic;
+        let mut kept = true;
+        for message in outbox::announcements(record) {
+            let stored = StoredMessage::from_message(&message);
+            match self.ports.bus.publish(topic, message).await {
+                Ok(()) => {}
+                Err(PublishError::Refused(reason)) => {
+                    kept &= self.park(stored.record_id(), topic, stored, Some(record.key.clone()), &reason).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(relayed)
+        Ok(kept)
     }
 
     /// Hands a message to the bus, or parks it where the bus will never take it. `false`: it must stay where it is.
@@ -258,6 +266,7 @@ impl Sweep<'_> {
             reason: format!("the broker refused the message: {reason}"),
             vendor: property("vendor"),
             channel: property("channel"),
+            partner: message.partner(),
             topic: topic.to_owned(),
             message_key,
             history: message.history(),

@@ -15,7 +15,28 @@ use crate::world::{
 };
 
 fn settings(name: &str) -> Option<String> {
-    (name == "CALLBACKS_TOPIC").then(|| "callbacks".to_owned())
+    match name {
+        "CALLBACKS_TOPIC" => Some("callbacks".into()),
+        "DELIVERIES_TOPIC" => Some("deliveries".into()),
+        // `tests/projection.rs` runs it.
+        "AzureWebJobs.project-sql.Disabled" => Some("true".into()),
+        _ => None,
+    }
+}
+
+/// The bindings and one more.
+fn with(mut bindings: Value, binding: Value) -> Value {
+    bindings.as_array_mut().unwrap().push(binding);
+    bindings
+}
+
+fn sql(extra: Value) -> Value {
+    let mut binding = json!({
+        "type": "sql", "direction": "out", "name": "rows",
+        "commandText": "dbo.Events", "connectionStringSetting": "SqlConnection"
+    });
+    binding.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    binding
 }
 
 #[test]
@@ -104,6 +125,13 @@ fn what_the_functions_host_would_refuse_is_refused_with_its_reason() {
         ("f", bus(json!({"dataType": "text"})), "is no dataType"),
         ("f", bus(json!({"maxMessageBatchSize": 0})), "must be a positive number"),
         ("f", bus(json!({"autoCompleteMessages": "yes"})), "must be true or false"),
+        ("f", with(bus(json!({})), sql(json!({"commandText": " "}))), "binding `rows` has no `commandText`"),
+        ("f", with(bus(json!({})), sql(json!({"commandText": "%TABLE%"}))), "`%TABLE%` does not resolve"),
+        (
+            "f",
+            with(bus(json!({})), sql(json!({"connectionStringSetting": null}))),
+            "binding `rows` has no `connectionStringSetting`",
+        ),
     ];
     for (name, bindings, expected) in cases {
         let folders = Folders::new();
@@ -239,8 +267,7 @@ async fn what_only_azure_can_do_keeps_the_host_from_starting() {
         bindings
     };
     let bus = || service_bus_function("sms");
-    let mut with_output = http_function("x", &[]);
-    with_output.as_array_mut().unwrap().push(json!({"type": "queue", "direction": "out", "name": "q"}));
+    let with_output = with(http_function("x", &[]), json!({"type": "queue", "direction": "out", "name": "q"}));
     let cases = [
         (changed(http_function("x", &[]), "authLevel", json!("function")), "anonymous"),
         (with_output, "forwards requests only"),
@@ -251,6 +278,9 @@ async fn what_only_azure_can_do_keeps_the_host_from_starting() {
             "no queues",
         ),
         (json!([{"type": "cosmosDBTrigger", "direction": "in", "name": "docs"}]), "cosmosDBTrigger"),
+        (with(bus(), json!({"type": "queue", "direction": "out", "name": "q"})), "but sql (`q`, queue)"),
+        (with(bus(), sql(json!({}))), "no tables for the output binding `rows`"),
+        (with(bus(), sql(json!({"direction": "inout"}))), "but sql (`rows`, sql)"),
     ];
     let mut seen = BTreeSet::new();
     for (bindings, expected) in cases {

@@ -129,7 +129,7 @@ impl Transport {
             Self::ServiceBus(client, _) => {
                 let Entity { topic, subscription, .. } = &entity;
                 let receiver = client.create_receiver_for_subscription(topic, subscription, SubQueue::None);
-                Source::ServiceBus(receiver, Vec::new())
+                Source::ServiceBus(Box::new(receiver), Vec::new())
             }
         };
         Trigger { broker: broker.clone(), entity, source, locked_by_others: 0 }
@@ -148,7 +148,7 @@ pub struct Trigger {
 /// With what is locked and not settled yet.
 enum Source {
     Embedded(Vec<Lock>),
-    ServiceBus(Receiver, Vec<ReceivedMessage>),
+    ServiceBus(Box<Receiver>, Vec<ReceivedMessage>),
 }
 
 /// Messages in one batch.

@@ -34,8 +34,32 @@ pub struct Function {
     /// The trigger's binding name.
     pub binding: String,
     pub trigger: Trigger,
-    /// Names and types of the output bindings.
-    pub outputs: Vec<(String, String)>,
+    pub outputs: Vec<Output>,
+}
+
+/// An output binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    pub name: String,
+    pub kind: OutputKind,
+}
+
+/// What an output binding writes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutputKind {
+    /// `sql`: the table, and the app setting with the connection string.
+    Sql { table: String, connection: String },
+    /// Any other type, by its name.
+    Other(String),
+}
+
+impl std::fmt::Display for OutputKind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            OutputKind::Sql { .. } => formatter.write_str("sql"),
+            OutputKind::Other(kind) => formatter.write_str(kind),
+        }
+    }
 }
 
 /// What starts a function.

@@ -8,7 +8,10 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::{
-    app::{AuthLevel, Function, HttpTrigger, ServiceBusSource, ServiceBusTrigger, TimerTrigger, Trigger},
+    app::{
+        AuthLevel, Function, HttpTrigger, Output, OutputKind, ServiceBusSource, ServiceBusTrigger, TimerTrigger,
+        Trigger,
+    },
     host_json::HostJson,
     json::{member, scalar},
     names,
@@ -36,6 +39,11 @@ pub(super) fn read(folder: &Path, name: &str, host: &HostJson, settings: Setting
         warn!(function = name, "the one-machine host ignores retry policies");
     }
     let bindings = bindings(&json, host, &mut reasons);
+    let outputs = bindings.iter().filter(|binding| binding.is_output).filter_map(|binding| {
+        let kind = binding.output_kind(settings).map_err(|reason| reasons.push(reason)).ok()?;
+        Some(Output { name: binding.name.clone(), kind })
+    });
+    let outputs: Vec<Output> = outputs.collect();
     let triggers: Vec<&Binding> = bindings.iter().filter(|binding| binding.is_input && binding.is_trigger()).collect();
     let trigger = match triggers.as_slice() {
         [trigger] => {
@@ -56,13 +64,7 @@ pub(super) fn read(folder: &Path, name: &str, host: &HostJson, settings: Setting
     };
     match trigger {
         Some((binding, trigger)) if reasons.is_empty() => {
-            let outputs = bindings.iter().filter(|binding| binding.is_output);
-            Ok(Function {
-                name: name.to_owned(),
-                binding: binding.name.clone(),
-                trigger,
-                outputs: outputs.map(|output| (output.name.clone(), output.kind.clone())).collect(),
-            })
+            Ok(Function { name: name.to_owned(), binding: binding.name.clone(), trigger, outputs })
         }
         _ => Err(reasons),
     }
@@ -79,6 +81,19 @@ struct Binding<'a> {
 impl Binding<'_> {
     fn is(&self, kind: &str) -> bool {
         self.kind.eq_ignore_ascii_case(kind)
+    }
+
+    /// What it writes to. The sql extension wants both of its texts, and resolves settings in the first only.
+    fn output_kind(&self, settings: Settings) -> Result<OutputKind, String> {
+        if !self.is("sql") || self.is_input {
+            return Ok(OutputKind::Other(self.kind.clone()));
+        }
+        let text = |key: &str| {
+            let text = member(self.json, key).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
+            text.ok_or_else(|| format!("the sql binding `{}` has no `{key}`", self.name))
+        };
+        let table = settings::resolve(text("commandText")?, settings)?;
+        Ok(OutputKind::Sql { table, connection: text("connectionStringSetting")?.to_owned() })
     }
 
     fn is_trigger(&self) -> bool {

@@ -14,6 +14,7 @@ use tower::Service;
 use tracing::info;
 use uuid::Uuid;
 
+use super::outputs::{OutputError, Outputs};
 use crate::host::{
     InvocationResult,
     answer::{BadAnswer, judge},
@@ -38,6 +39,8 @@ pub(super) enum InvokeError {
     Broken(String),
     #[error(transparent)]
     BadAnswer(#[from] BadAnswer),
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 /// The way to one function of the handler.
@@ -45,21 +48,22 @@ pub(super) enum InvokeError {
 pub(super) struct Invoker {
     handler: Router,
     function: String,
+    outputs: Outputs,
     uri: Uri,
     timeout: Option<Duration>,
 }
 
 impl Invoker {
-    pub(super) fn new(handler: Router, function: &str, timeout: Option<Duration>) -> Self {
+    pub(super) fn new(handler: Router, function: &str, outputs: Outputs, timeout: Option<Duration>) -> Self {
         let uri = format!("/{function}").parse().expect("function names consist of letters, digits, - and _");
-        Self { handler, function: function.to_owned(), uri, timeout }
+        Self { handler, function: function.to_owned(), outputs, uri, timeout }
     }
 
     pub(super) fn function(&self) -> &str {
         &self.function
     }
 
-    /// Sends one invocation and writes its log lines to the log.
+    /// Sends one invocation, writes its log lines to the log, and its outputs.
     pub(super) async fn invoke(&self, id: Uuid, body: Vec<u8>) -> Result<InvocationResult, InvokeError> {
         let mut request = Request::new(Body::from(body));
         *request.method_mut() = http::Method::POST;
@@ -80,6 +84,7 @@ impl Invoker {
         for line in &result.logs {
             info!(function = self.function, invocation = %id, "{line}");
         }
+        self.outputs.write(&result).await?;
         Ok(result)
     }
 

@@ -11,12 +11,13 @@ use super::{
     forward::Forwarder,
     invoke::{InvocationIds, Invoker},
     listener::Listener,
+    outputs::Outputs,
     route::Routes,
     service_bus::ServiceBusLoop,
     subscriptions::Subscriptions,
     timer::TimerLoop,
 };
-use crate::{clock::SharedClock, config::Config, host::value::DataType};
+use crate::{clock::SharedClock, config::Config, host::value::DataType, local::tables::Tables};
 
 /// Limits of the host.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct HostOptions {
     pub drain_deadline: Duration,
     /// Whether `GET /` answers with a page (200) or with nothing (204).
     pub has_home_page: bool,
+    /// Where the rows of `sql` outputs go; without it no function may have such an output.
+    pub tables: Option<Tables>,
 }
 
 impl Default for HostOptions {
@@ -44,6 +47,7 @@ impl Default for HostOptions {
             lock_duration: Duration::from_secs(60),
             drain_deadline: Duration::from_secs(10),
             has_home_page: true,
+            tables: None,
         }
     }
 }
@@ -88,8 +92,9 @@ impl<S: Subscriptions> OneMachineHost<S> {
         let mut service_bus = Vec::new();
         let mut timers = Vec::new();
         for function in app.functions {
-            check(&function).map_err(|problem| Unsupported { function: function.name.clone(), problem })?;
-            let invoker = Invoker::new(handler.clone(), &function.name, app.host.function_timeout);
+            let outputs = check(&function, options.tables.as_ref())
+                .map_err(|problem| Unsupported { function: function.name.clone(), problem })?;
+            let invoker = Invoker::new(handler.clone(), &function.name, outputs, app.host.function_timeout);
             let (ids, clock, binding) = (ids.clone(), clock.clone(), function.binding);
             match function.trigger {
                 Trigger::Http(trigger) => routes.push(trigger.route, trigger.methods),
@@ -160,8 +165,8 @@ impl<S: Subscriptions> OneMachineHost<S> {
     }
 }
 
-/// What this host does not do.
-fn check(function: &Function) -> Result<(), String> {
+/// What this host does not do; and where the function's outputs go.
+fn check(function: &Function, tables: Option<&Tables>) -> Result<Outputs, String> {
     let unsupported = |problem: &str| Err(problem.to_owned());
     match &function.trigger {
         Trigger::Http(trigger) if !trigger.forwarded => {
@@ -173,7 +178,8 @@ fn check(function: &Function) -> Result<(), String> {
         Trigger::Http(trigger) if trigger.auth_level != AuthLevel::Anonymous => {
             return unsupported("it has no function keys: `authLevel` must be anonymous");
         }
-        Trigger::Http(_) => return Ok(()),
+        // Its one output is the response.
+        Trigger::Http(_) => return Ok(Outputs::default()),
         Trigger::ServiceBus(trigger) => {
             if matches!(trigger.source, ServiceBusSource::Queue(_)) {
                 return unsupported("it has topics and subscriptions, no queues");
@@ -193,8 +199,5 @@ fn check(function: &Function) -> Result<(), String> {
         Trigger::Timer(_) => {}
         Trigger::Other(kind) => return Err(format!("it has no source for the trigger type `{kind}`")),
     }
-    match function.outputs.first() {
-        Some((name, kind)) => Err(format!("it does not write to output bindings (`{name}`, {kind})")),
-        None => Ok(()),
-    }
+    Outputs::of(function, tables)
 }
