@@ -1,12 +1,11 @@
 //! What can be said without asking anybody: configuration, secrets, connections, keys and function folders. `sluice check`
 //! is this half alone.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path};
 
 use super::report::{Step, Steps};
 use crate::{
     azure,
-    clock::SystemClock,
     config::{Config, Profile},
     functions::FUNCTIONS,
     local::host::{FunctionApp, Settings},
@@ -54,9 +53,9 @@ pub fn configuration(config: &Config, path: &Path) -> Vec<Step> {
         steps.fail("connection", connection.to_string(), advice);
     }
     if let Some(Ok(connection)) = &config.service_bus
-        && let Err(error) = azure::engine::service_bus(connection, Arc::new(SystemClock))
+        && let Err(error) = azure::engine::check_bus(config.bus.kind, connection)
     {
-        steps.fail("connection", error.to_string(), "Copy it anew from the namespace");
+        steps.fail("connection", format!("{error:#}"), "Copy it anew from the namespace");
     }
     steps.steps
 }

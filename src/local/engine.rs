@@ -81,10 +81,7 @@ fn open_bus(paths: &Paths, config: &Config, clock: SharedClock) -> anyhow::Resul
         let broker = Broker::open(&paths.broker, &topology(config), clock)?;
         return Ok((Arc::new(broker.clone()), Some(broker)));
     };
-    let client = azure::engine::service_bus(connection.as_ref().map_err(Clone::clone)?, clock)?;
-    // Connected by the time the first callback comes, or known to be out of reach.
-    client.create_sender(&config.bus.callbacks_topic);
-    Ok((Arc::new(client), None))
+    Ok((azure::engine::bus(config, connection.as_ref().map_err(Clone::clone)?, clock)?, None))
 }
 
 fn open_documents(paths: &Paths, config: &Config, clock: SharedClock) -> anyhow::Result<SharedDocuments> {
