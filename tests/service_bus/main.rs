@@ -6,8 +6,10 @@
 mod load;
 mod meddler;
 mod outage;
+mod pressure;
 mod publish;
 mod receive;
+mod reconnect;
 mod refused;
 mod serve;
 #[path = "../support/mod.rs"]
