@@ -3,6 +3,9 @@
 pub mod blobs;
 mod connection_string;
 pub mod cosmos;
+pub mod emulator;
 pub mod engine;
-mod identity;
+pub(crate) mod identity;
 pub mod service_bus;
+#[cfg(feature = "servicebus-https")]
+pub mod service_bus_https;

@@ -1,7 +1,9 @@
 //! The command line: one file for each subcommand.
 
+mod app_settings;
 mod audit;
 mod check;
+mod doctor;
 mod explain;
 mod init_azure;
 mod moment;
@@ -24,7 +26,10 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{config::Config, recovery::Source};
+use crate::{
+    config::{Config, Environment},
+    recovery::Source,
+};
 
 /// Acknowledges vendors' callbacks in milliseconds and applies each event exactly once.
 ///
@@ -52,6 +57,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Validate configuration, function folders and secrets; say what is wrong and where
     Check(check::CheckArgs),
+    // Its help is with its arguments: it is longer than a line.
+    Doctor(doctor::DoctorArgs),
     Package(package::PackageArgs),
     /// Create the database and containers on emulators of Cosmos DB and Blob Storage; in Azure, Terraform does
     InitAzure(init_azure::InitAzureArgs),
@@ -96,6 +103,11 @@ impl Places {
         self.config.clone().unwrap_or_else(|| self.root().join("sluice.toml"))
     }
 
+    /// With settings from somewhere else than the environment alone.
+    fn load_config_with(&self, environment: Environment) -> anyhow::Result<Config> {
+        Ok(Config::load_with(&self.config_path(), environment)?)
+    }
+
     fn load_config(&self) -> anyhow::Result<Config> {
         Ok(Config::load(&self.config_path())?)
     }
@@ -116,6 +128,7 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let examines = matches!(cli.command, Some(Command::Doctor(_)));
     let result = runtime.block_on(async {
         match cli.command {
             None if std::env::var_os(serve::PORT_VARIABLE).is_some() => serve::run(cli.run.try_into()?).await,
@@ -125,6 +138,7 @@ pub fn main() -> ExitCode {
             Some(Command::Show(args)) => show::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Check(args)) => check::run(args),
+            Some(Command::Doctor(args)) => Ok(doctor::run(args).await),
             Some(Command::Package(args)) => package::run(args),
             Some(Command::InitAzure(args)) => init_azure::run(args).await,
             Some(Command::Vendors(args)) => vendors::run(args),
@@ -136,6 +150,10 @@ pub fn main() -> ExitCode {
             Some(Command::Explain(args)) => Ok(explain::run(&args)),
         }
     });
+    if examines {
+        // A name server or a disk that hangs was reported: nobody waits for it a second time.
+        runtime.shutdown_background();
+    }
     result.unwrap_or_else(|error| {
         eprintln!("sluice: {error:#}");
         ExitCode::FAILURE

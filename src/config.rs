@@ -6,8 +6,10 @@
 
 mod connection;
 mod error;
+mod hosted;
 mod mapping;
 mod meant;
+mod places;
 mod secrets;
 mod signature;
 mod stores;
@@ -25,6 +27,7 @@ use toml::Spanned;
 
 pub use connection::{Connection, MissingConnection};
 pub use error::ConfigError;
+pub use hosted::in_azure;
 pub use mapping::Mapping;
 pub use secrets::{MissingSecret, Secret};
 pub use signature::{Algorithm, Encoding, Layout, Part, SecretText, Signature, Template, TimestampPlace};
@@ -43,7 +46,7 @@ pub struct Config {
     pub public_url: String,
     pub ingest: Ingest,
     pub bus: Bus,
-    /// Where the bus is, when its kind is [`BusKind::ServiceBus`].
+    /// Where the bus is, when its kind is not [`BusKind::Embedded`].
     pub service_bus: Option<Result<Connection, MissingConnection>>,
     pub documents: Documents,
     pub blobs: Blobs,
@@ -97,6 +100,8 @@ pub enum BusKind {
     Embedded,
     /// Azure Service Bus, or an emulator of it.
     ServiceBus,
+    /// Azure Service Bus over HTTPS, which only publishes. Needs the Cargo feature `servicebus-https`.
+    ServiceBusHttps,
 }
 
 /// Topics and subscriptions.
@@ -230,9 +235,17 @@ impl Config {
     /// The file is missing, malformed or contradicts itself. Missing secrets are no error here: see
     /// [`Config::missing_secrets`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(path, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    /// Reads a configuration file, and variables from wherever they are.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn load_with(path: &Path, environment: Environment) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(path, &text, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        Self::parse(path, &text, environment)
     }
 
     /// Reads a configuration from text. `SLUICE_PROFILE`, `SLUICE_PUBLIC_URL`, `SLUICE_BUS`, `SLUICE_DOCUMENTS`,
@@ -256,7 +269,7 @@ impl Config {
                 });
             }
         };
-        if profile == Profile::Demo && environment("WEBSITE_INSTANCE_ID").is_some() {
+        if profile == Profile::Demo && in_azure(environment) {
             return Err(ConfigError::DemoInAzure);
         }
         let demo = if profile == Profile::Demo { file.demo.secrets } else { BTreeMap::new() };
@@ -273,14 +286,18 @@ impl Config {
             None => {}
             Some("embedded") => bus.kind = BusKind::Embedded,
             Some("service-bus") => bus.kind = BusKind::ServiceBus,
+            Some("service-bus-https") => bus.kind = BusKind::ServiceBusHttps,
             Some(other) => {
                 return Err(ConfigError::Variable {
                     name: "SLUICE_BUS",
-                    problem: format!("`{other}` is not a bus: use embedded or service-bus"),
+                    problem: format!("`{other}` is not a bus: use embedded, service-bus or service-bus-https"),
                 });
             }
         }
-        let service_bus = (bus.kind == BusKind::ServiceBus)
+        if bus.kind == BusKind::ServiceBusHttps && !cfg!(feature = "servicebus-https") {
+            return Err(ConfigError::WithoutHttps);
+        }
+        let service_bus = (bus.kind != BusKind::Embedded)
             .then(|| connection::resolve("bus.connection", &bus.connection, "__fullyQualifiedNamespace", environment));
         let privacy_key = secrets.resolve("privacy.key", &file.privacy.key)?;
         let admin_key = file.admin.map(|admin| secrets.resolve("admin.key", &admin.key)).transpose()?;
@@ -322,16 +339,6 @@ impl Config {
     pub fn missing_secrets(&self) -> Vec<MissingSecret> {
         let vendors = self.vendors.values().flat_map(|vendor| vendor.missing_secrets());
         self.privacy_key.as_ref().err().cloned().into_iter().chain(vendors).collect()
-    }
-
-    /// The sections whose data is in the data folder of this machine, as they are named in the file.
-    pub fn embedded(&self) -> Vec<&'static str> {
-        let kept_here = [
-            ("[bus]", self.service_bus.is_none()),
-            ("[documents]", matches!(self.documents, Documents::Embedded)),
-            ("[blobs]", matches!(self.blobs, Blobs::Embedded)),
-        ];
-        kept_here.into_iter().filter(|(_, here)| *here).map(|(section, _)| section).collect()
     }
 
     /// Every connection that the file names and the environment does not have.

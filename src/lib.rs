@@ -35,6 +35,7 @@ pub mod clock;
 pub mod config;
 pub mod dead_letters;
 pub mod deadline;
+pub mod doctor;
 pub mod documents;
 pub mod envelope;
 pub mod event;

@@ -46,6 +46,9 @@ pub const APPS: &[AppPlan] = &[
     },
 ];
 
+/// Bytes of a package, unpacked. Far beyond any real one; an archive can unpack to a thousand times its size.
+const MOST_UNPACKED: u64 = 1024 * 1024 * 1024;
+
 /// Belongs to every app: a probe must not need another one.
 const HEALTH: &str = "health";
 
@@ -72,6 +75,10 @@ pub enum PackageError {
     Zip { path: PathBuf, source: zip::result::ZipError },
     #[error("{0} is not empty and holds no package (no host.json): choose another folder, or empty it")]
     Occupied(PathBuf),
+    #[error("{folder} holds {part}, which goes into the package, and would be emptied: choose another folder")]
+    HoldsSources { folder: PathBuf, part: PathBuf },
+    #[error("{path} unpacks to {bytes} bytes: no package is so large (at most {MOST_UNPACKED})")]
+    TooLarge { path: PathBuf, bytes: u64 },
 }
 
 impl PackageError {
@@ -137,7 +144,11 @@ pub fn write_folder(app: &AppPlan, sources: &Sources, folder: &Path) -> Result<(
     }
     match fs::read_dir(folder).map(|mut files| files.next().is_some()) {
         Ok(true) if !folder.join("host.json").is_file() => return Err(PackageError::Occupied(folder.to_owned())),
-        Ok(true) => fs::remove_dir_all(folder).map_err(PackageError::io(folder))?,
+        Ok(true) => {
+            // A checkout has a host.json, too.
+            keeps_sources(&entries, folder)?;
+            fs::remove_dir_all(folder).map_err(PackageError::io(folder))?;
+        }
         _ => {}
     }
     for entry in &entries {
@@ -146,6 +157,17 @@ pub fn write_folder(app: &AppPlan, sources: &Sources, folder: &Path) -> Result<(
         fs::create_dir_all(parent).map_err(PackageError::io(parent))?;
         fs::copy(&entry.source, &target).map_err(PackageError::io(&entry.source))?;
         set_mode(&target, entry.mode()).map_err(PackageError::io(&target))?;
+    }
+    Ok(())
+}
+
+/// Refuses a folder that a part of the package comes from.
+fn keeps_sources(entries: &[Entry], folder: &Path) -> Result<(), PackageError> {
+    let place = folder.canonicalize().map_err(PackageError::io(folder))?;
+    for Entry { source, .. } in entries {
+        if source.canonicalize().map_err(PackageError::io(source))?.starts_with(&place) {
+            return Err(PackageError::HoldsSources { folder: folder.to_owned(), part: source.clone() });
+        }
     }
     Ok(())
 }

@@ -267,9 +267,12 @@ fn a_secret_written_into_the_file_is_refused_and_not_repeated() {
 
 #[test]
 fn the_demo_profile_does_not_start_in_azure() {
-    let error = parse(&shipped(), &[("WEBSITE_INSTANCE_ID", "abc")]).unwrap_err();
-    assert!(error.contains("demo profile"), "{error}");
-    assert!(parse(&shipped(), &[("WEBSITE_INSTANCE_ID", "abc"), ("SLUICE_PROFILE", "production")]).is_ok());
+    // Apps with an App Service worker have the first; apps on Flex Consumption the next two, in Container Apps the last.
+    for variable in ["WEBSITE_INSTANCE_ID", "WEBSITE_SITE_NAME", "WEBSITE_POD_NAME", "CONTAINER_APP_NAME"] {
+        let error = parse(&shipped(), &[(variable, "abc")]).unwrap_err();
+        assert!(error.contains("demo profile"), "{error}");
+        assert!(parse(&shipped(), &[(variable, "abc"), ("SLUICE_PROFILE", "production")]).is_ok());
+    }
 }
 
 #[test]
@@ -313,6 +316,12 @@ fn service_bus_is_reached_as_the_functions_host_reaches_it() {
     let config = read(&[namespace, ("IDENTITY_CLIENT_ID", "11111111")]).unwrap();
     let identity = Connection::Identity { address: namespace.1.to_owned(), client_id: Some("11111111".to_owned()) };
     assert_eq!(config.service_bus, Some(Ok(identity)));
+
+    let https = parse(&shipped(), &[("SLUICE_BUS", "service-bus-https"), ("ServiceBusConnection", text)]);
+    match cfg!(feature = "servicebus-https") {
+        true => assert!(matches!(https.unwrap().service_bus, Some(Ok(Connection::Key(_))))),
+        false => assert!(https.unwrap_err().contains("--features servicebus-https")),
+    }
 
     let missing = read(&[]).unwrap().missing_connections()[0].to_string();
     assert!(missing.starts_with("bus.connection") && missing.contains(namespace.0), "{missing}");

@@ -1,9 +1,14 @@
 //! The function folders and the handler agree.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
+use serde_json::Value;
 use sluice::{
     app::SQL,
+    config::{Blobs, BusKind, Config, Documents, Profile},
     functions::{Entry, FUNCTIONS, MESSAGES, ROWS, TIMER},
     local::host::{FunctionApp, Output, OutputKind, Trigger, app::ServiceBusSource},
     projection::schema::EVENTS,
@@ -63,6 +68,70 @@ fn names_routes_and_bindings_agree_with_the_handlers() {
             }
         }
     }
+}
+
+/// What `local.settings.json.example` sets.
+fn local_settings() -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(root().join("local.settings.json.example")).unwrap();
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["IsEncrypted"], false);
+    let values = json["Values"].as_object().unwrap();
+    // Core Tools skips a value that is no text.
+    values.iter().map(|(name, value)| (name.clone(), value.as_str().expect("a text").to_owned())).collect()
+}
+
+/// Every text of a binding, with its key.
+fn texts<'a>(key: &'a str, value: &'a Value, found: &mut Vec<(&'a str, &'a str)>) {
+    match value {
+        Value::String(text) => found.push((key, text)),
+        Value::Array(values) => values.iter().for_each(|value| texts(key, value, found)),
+        Value::Object(members) => members.iter().for_each(|(key, value)| texts(key, value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_example_of_local_settings_has_what_every_function_names() {
+    let settings = local_settings();
+    let has = |name: &str| settings.get(name).is_some_and(|value| !value.is_empty());
+    assert_eq!(settings["FUNCTIONS_WORKER_RUNTIME"], "custom");
+    assert!(has("AzureWebJobsStorage"), "the host keeps its timers' locks there");
+    let app = FunctionApp::load(root(), &|name| settings.get(name).cloned()).unwrap();
+    assert!(app.refused.is_empty(), "{:?}", app.refused);
+    // What is switched off connects to nothing.
+    let disabled: BTreeSet<_> = app.disabled.iter().map(String::as_str).collect();
+    for function in FUNCTIONS {
+        let path = root().join("functions").join(function.name).join("function.json");
+        let json: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let mut found = Vec::new();
+        texts("", &json, &mut found);
+        for (key, text) in found {
+            if key.to_ascii_lowercase().starts_with("connection") && !disabled.contains(function.name) {
+                assert!(has(text), "{} connects to {text}, which is not set", function.name);
+            }
+            for name in text.split('%').skip(1).step_by(2) {
+                assert!(has(name), "{} names %{name}%, which is not set", function.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn with_the_example_of_local_settings_everything_is_on_the_emulators() {
+    let settings = local_settings();
+    let path = root().join("sluice.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let config = Config::parse(&path, &text, &|name| settings.get(name).cloned()).unwrap();
+    assert_eq!(config.profile, Profile::Demo);
+    assert_eq!((config.missing_secrets(), config.missing_connections()), (vec![], vec![]));
+    assert_eq!(config.bus.kind, BusKind::ServiceBus);
+    assert!(matches!(config.documents, Documents::Cosmos(_)) && matches!(config.blobs, Blobs::Azure(_)));
+    for name in ["CALLBACKS_TOPIC", "DELIVERIES_TOPIC"] {
+        assert_eq!(settings.get(name), config.default_setting(name).as_ref(), "{name}");
+    }
+    let unknown: Vec<_> =
+        settings.keys().filter(|name| name.starts_with("SLUICE_") && !text.contains(name.as_str())).collect();
+    assert!(unknown.is_empty(), "sluice.toml explains every variable of the program: {unknown:?}");
 }
 
 #[test]

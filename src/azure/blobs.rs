@@ -7,6 +7,7 @@ mod token;
 use std::{sync::Arc, time::Duration};
 
 use object_store::{BackoffConfig, ClientOptions, RetryConfig, azure::MicrosoftAzureBuilder};
+use url::Url;
 
 pub use create::{CreateError, create};
 
@@ -27,6 +28,8 @@ const DEVELOPMENT_URL: &str = "http://127.0.0.1:10000/devstoreaccount1";
 pub enum BlobsError {
     #[error("the storage connection string lacks {0}")]
     Incomplete(&'static str),
+    #[error("the storage account's address is no URL")]
+    Address,
     #[error("no credential for Blob Storage: {0}")]
     Credential(#[from] azure_core::Error),
     #[error(transparent)]
@@ -53,6 +56,18 @@ pub fn open(connection: &Connection, container: &str, limit: Duration) -> Result
         }
     };
     Ok(Arc::new(builder.build()?))
+}
+
+/// Where the account's blobs are.
+///
+/// # Errors
+/// The settings name no account.
+pub fn url(connection: &Connection) -> Result<Url, BlobsError> {
+    let address = match connection {
+        Connection::Identity { address, .. } => format!("https://{address}.blob.core.windows.net"),
+        Connection::Key(text) => Keyed::parse(&ConnectionString::parse(text))?.url,
+    };
+    Url::parse(&address).map_err(|_| BlobsError::Address)
 }
 
 /// An account by its key.

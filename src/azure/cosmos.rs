@@ -13,6 +13,7 @@ mod commit;
 pub mod containers;
 mod failure;
 mod item;
+mod probe;
 mod query;
 
 use std::{fmt, num::NonZeroU32, time::Duration};
@@ -28,6 +29,7 @@ use futures_util::TryStreamExt;
 use tokio::{sync::OnceCell, time::timeout};
 
 pub use account::{Account, AccountError};
+pub use probe::LookError;
 
 use crate::documents::{
     CommitError, Container, Document, Documents, DocumentsError, Etag, Operation, Page, Query, continuation, limits,
@@ -96,7 +98,7 @@ impl CosmosDocuments {
         };
         // The driver's limit does not hold for what comes before an operation: a token, the account's description.
         match timeout(self.limit, self.containers[container as usize].get_or_try_init(connect)).await {
-            Ok(found) => found.map_err(|error| self.failure(container, &error)),
+            Ok(found) => found.map_err(|error| Failure::connecting(&error, container, &self.database)),
             Err(_) => Err(Failure::no_connection(container, self.limit)),
         }
     }

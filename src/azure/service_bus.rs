@@ -17,6 +17,7 @@ mod dead_letters;
 mod error;
 mod management;
 mod message;
+mod probe;
 mod receiver;
 mod sender;
 
@@ -37,6 +38,7 @@ use crate::{
 pub use connection_string::{ConnectionString, ConnectionStringError, Endpoint, SharedKey};
 pub use credential::Credential;
 pub use error::ServiceBusError;
+pub use probe::Probe;
 pub use receiver::{ReceivedMessage, Receiver, SubQueue};
 pub use sender::Sender;
 

@@ -1,17 +1,14 @@
-//! `sluice check`: everything that can be wrong before the first callback.
+//! `sluice check`: everything that can be wrong before the first callback, without asking any service.
 
-use std::{collections::BTreeSet, fmt::Write, process::ExitCode, sync::Arc};
+use std::{fmt::Write, process::ExitCode};
 
 use clap::Args;
 
 use super::{Places, run::settings};
 use crate::{
-    azure,
-    clock::SystemClock,
-    config::{Config, Profile},
+    config::Config,
+    doctor::{Outcome, offline},
     functions::FUNCTIONS,
-    local::host::FunctionApp,
-    vendors,
 };
 
 #[derive(Debug, Args)]
@@ -24,50 +21,23 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let path = args.places.config_path();
     let mut problems = Vec::new();
     let mut notes = Vec::new();
-
+    let mut steps = Vec::new();
     let config = match Config::load(&path) {
-        Ok(config) => Some(config),
+        Ok(config) => {
+            steps.extend(offline::configuration(&config, &path));
+            Some(config)
+        }
         Err(error) => {
             problems.push(error.to_string());
             None
         }
     };
-    if let Some(config) = &config {
-        problems.extend(config.missing_secrets().into_iter().map(|missing| missing.to_string()));
-        problems.extend(config.missing_connections().into_iter().map(|missing| missing.to_string()));
-        if let Some(Ok(connection)) = &config.service_bus {
-            problems.extend(azure::engine::service_bus(connection, Arc::new(SystemClock)).err().map(|e| e.to_string()));
-        }
-        problems.extend(unusable_keys(config));
-        match &config.admin_key {
-            None => notes.push("there is no [admin]: operators are answered 401 outside Azure".to_owned()),
-            Some(Err(missing)) => notes.push(format!("{missing}: operators are answered 401 outside Azure")),
-            Some(Ok(_)) => {}
-        }
-        if config.profile == Profile::Demo {
-            notes.push(format!("{}: the demo profile's secrets are public", path.display()));
-        }
-        if config.public_url.starts_with("http://") && config.profile == Profile::Production {
-            notes.push(format!(
-                "public_url is {}: vendors sign the URL they were given, https as a rule",
-                config.public_url
-            ));
-        }
-    }
-
-    let root = args.places.root();
-    match FunctionApp::load(&root, &|name| settings(config.as_ref(), name)) {
-        Err(error) => problems.push(error.to_string()),
-        Ok(app) => {
-            for (name, reasons) in &app.refused {
-                problems.extend(reasons.iter().map(|reason| format!("function {name}: {reason}")));
-            }
-            let handlers: BTreeSet<_> = FUNCTIONS.iter().map(|function| function.name).collect();
-            for function in &app.functions {
-                if !handlers.contains(function.name.as_str()) {
-                    problems.push(format!("function {}: this program has no handler of that name", function.name));
-                }
-            }
+    steps.extend(offline::functions(&args.places.root(), &|name| settings(config.as_ref(), name)).1);
+    for step in steps {
+        match step.outcome {
+            Outcome::Fail => problems.push(step.found),
+            Outcome::Warn => notes.push(step.found),
+            Outcome::Ok | Outcome::Skip => {}
         }
     }
 
@@ -90,10 +60,4 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     };
     super::print(&out)?;
     Ok(exit)
-}
-
-/// What is wrong with secrets that are there.
-fn unusable_keys(config: &Config) -> Vec<String> {
-    let complete = config.vendors.iter().filter(|(_, vendor)| vendor.missing_secrets().next().is_none());
-    complete.filter_map(|(name, vendor)| vendors::unusable_key(name, vendor, &config.public_url)).collect()
 }

@@ -16,7 +16,6 @@ use tokio::{
 
 use super::Places;
 use crate::{
-    app::SQL,
     config::{Config, Profile},
     functions,
     local::{
@@ -119,16 +118,7 @@ fn open_tables(app: &FunctionApp, places: &Places) -> anyhow::Result<Option<Tabl
 /// App settings for function folders (`%NAME%`, and which are disabled): the environment first, then what the
 /// configuration says.
 pub(super) fn settings(config: Option<&Config>, name: &str) -> Option<String> {
-    std::env::var(name).ok().or_else(|| {
-        let config = config?;
-        match name {
-            "CALLBACKS_TOPIC" => Some(config.bus.callbacks_topic.clone()),
-            "DELIVERIES_TOPIC" => Some(config.bus.deliveries_topic.clone()),
-            // Nothing would ever come to it, and it would want a database.
-            "AzureWebJobs.project-sql.Disabled" if !config.announces_to(SQL) => Some("true".into()),
-            _ => None,
-        }
-    })
+    std::env::var(name).ok().or_else(|| config?.default_setting(name))
 }
 
 /// Catches SIGINT and SIGTERM from now on; the future completes on the first of them.

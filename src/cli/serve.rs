@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use super::{Places, run::RunArgs};
-use crate::{functions, host::FunctionKey, local::engine::Engine, telemetry};
+use crate::{config::in_azure, functions, host::FunctionKey, local::engine::Engine, telemetry};
 
 /// The Functions host tells the handler its port in this variable.
 pub(super) const PORT_VARIABLE: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
@@ -38,7 +38,8 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let interrupted = super::run::interrupted()?;
     let config = args.places.load_config()?;
     let embedded = config.embedded();
-    let in_azure = std::env::var_os("WEBSITE_INSTANCE_ID").is_some();
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let in_azure = in_azure(&variable);
     if in_azure && !embedded.is_empty() {
         // What was acknowledged there would be lost.
         let sections = embedded.join(" and ");

@@ -13,14 +13,22 @@ pub enum Connection {
     Key(Secret),
 }
 
-/// A connection that the file names and the environment lacks.
+/// A connection that the file names and the environment lacks, or has in a form that cannot be used. Never repeats what a
+/// variable holds: it may be a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: environment variable {name}{suffix} is not set, nor {name} (a connection string, for emulators)")]
-pub struct MissingConnection {
-    /// The key in the file.
-    pub key: &'static str,
-    pub name: String,
-    pub suffix: &'static str,
+pub enum MissingConnection {
+    /// `key` is the key in the file.
+    #[error("{key}: environment variable {name}{suffix} is not set, nor {name} (a connection string, for emulators)")]
+    NotSet { key: &'static str, name: String, suffix: &'static str },
+    #[error(
+        "{key}: environment variable {name}{suffix} holds a connection string, and takes an address: put it into {name}"
+    )]
+    Misplaced { key: &'static str, name: String, suffix: &'static str },
+    /// What the Functions host leaves behind when Key Vault refused.
+    #[error(
+        "{key}: environment variable {variable} is an unresolved Key Vault reference: let the app's identity read it"
+    )]
+    Unresolved { key: &'static str, variable: String },
 }
 
 pub(super) fn resolve(
@@ -30,10 +38,19 @@ pub(super) fn resolve(
     environment: Environment,
 ) -> Result<Connection, MissingConnection> {
     let set = |name: &str| environment(name).filter(|value| !value.trim().is_empty());
-    if let Some(address) = set(&format!("{name}{suffix}")) {
+    let resolved = |variable: &str| match set(variable) {
+        Some(value) if value.starts_with("@Microsoft.KeyVault(") => {
+            Err(MissingConnection::Unresolved { key, variable: variable.to_owned() })
+        }
+        value => Ok(value),
+    };
+    if let Some(address) = resolved(&format!("{name}{suffix}"))? {
+        if address.contains('=') {
+            return Err(MissingConnection::Misplaced { key, name: name.to_owned(), suffix });
+        }
         let client_id = set(&format!("{name}__clientId")).or_else(|| set("IDENTITY_CLIENT_ID"));
         return Ok(Connection::Identity { address, client_id });
     }
-    let missing = || MissingConnection { key, name: name.to_owned(), suffix };
-    set(name).map(|text| Connection::Key(Secret::new(text))).ok_or_else(missing)
+    let missing = || MissingConnection::NotSet { key, name: name.to_owned(), suffix };
+    resolved(name)?.map(|text| Connection::Key(Secret::new(text))).ok_or_else(missing)
 }

@@ -17,7 +17,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-pub use lock::FileLock;
+pub use lock::{FileLock, Holder};
 pub use readers::Readers;
 pub use sequence::Sequence;
 pub use writer::{State, WeakWriter, Writer};

@@ -9,7 +9,7 @@ use std::{
 
 use zip::ZipArchive;
 
-use super::{APPS, PackageError};
+use super::{APPS, MOST_UNPACKED, PackageError};
 use crate::{
     config::Config,
     functions::FUNCTIONS,
@@ -19,13 +19,14 @@ use crate::{
 /// What is wrong with a package, a folder or a zip file; empty where nothing is.
 ///
 /// # Errors
-/// It cannot be read at all.
+/// It cannot be read at all, or unpacks to more than a package holds.
 pub fn check(path: &Path, settings: Settings) -> Result<Vec<String>, PackageError> {
     if path.is_dir() {
         return Ok(check_folder(path, settings));
     }
     let file = File::open(path).map_err(PackageError::io(path))?;
     let mut archive = ZipArchive::new(file).map_err(PackageError::zip(path))?;
+    check_size(&mut archive, path)?;
     let folder = std::env::temp_dir().join(format!("sluice-package-{}", uuid::Uuid::now_v7()));
     let unpacked = archive.extract(&folder).map_err(PackageError::zip(path));
     let problems = unpacked.map(|()| check_folder(&folder, settings));
@@ -33,6 +34,19 @@ pub fn check(path: &Path, settings: Settings) -> Result<Vec<String>, PackageErro
         tracing::debug!(%error, "an unpacked package stays behind");
     }
     problems
+}
+
+/// Refuses what would fill the disk. The sizes are the archive's own words, and no entry unpacks to more than it says.
+fn check_size(archive: &mut ZipArchive<File>, path: &Path) -> Result<(), PackageError> {
+    let mut bytes: u64 = 0;
+    for index in 0..archive.len() {
+        let entry = archive.by_index_raw(index).map_err(PackageError::zip(path))?;
+        bytes = bytes.saturating_add(entry.size());
+    }
+    if bytes > MOST_UNPACKED {
+        return Err(PackageError::TooLarge { path: path.to_owned(), bytes });
+    }
+    Ok(())
 }
 
 fn check_folder(root: &Path, settings: Settings) -> Vec<String> {

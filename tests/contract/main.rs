@@ -12,6 +12,7 @@ mod broker_wait;
 mod bus_publish;
 mod clock;
 mod cosmos;
+mod cosmos_answers;
 #[path = "../support/cosmos.rs"]
 mod cosmos_emulator;
 mod dead_letters;

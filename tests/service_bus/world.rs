@@ -15,6 +15,7 @@ use sluice::{
     },
     bus::{Message, Properties, Subscription, Topic, Topology},
     clock::SystemClock,
+    ledger::outbox::{DESTINATION, TO_PARTNER},
     local::{
         amqp::{Endpoint, connection_string},
         broker::Broker,
@@ -41,13 +42,18 @@ pub fn client_with(address: SocketAddr, options: ServiceBusClientOptions) -> Arc
     Arc::new(ServiceBusClient::from_connection_string(connection, Arc::new(SystemClock), options))
 }
 
-/// A message that `deliver` gets.
+/// A message that `deliver` gets, also where its filter asks for what partners are owed.
 pub fn message(id: &str) -> Message {
+    Message { properties: [(DESTINATION.into(), TO_PARTNER.into())].into(), ..bare(id) }
+}
+
+fn bare(id: &str) -> Message {
     Message {
         message_id: id.to_owned(),
         content_type: None,
         correlation_id: None,
         subject: None,
+        session_id: None,
         properties: Properties::new(),
         time_to_live: None,
         scheduled_enqueue_time: None,
@@ -71,16 +77,19 @@ pub fn ids(received: &[ReceivedMessage]) -> Vec<&str> {
     received.iter().map(|received| received.message.message_id.as_str()).collect()
 }
 
-/// Takes everything out of the subscription.
+/// Takes everything out of the subscription, until a look at it shows nothing more.
 pub async fn drain_ids(client: &ServiceBusClient) -> Vec<String> {
     let mut receiver = receiver(client);
     let mut drained = Vec::new();
+    let began = Instant::now();
     loop {
         let received = receive(&mut receiver, 500).await;
-        if received.is_empty() {
+        // On a busy machine messages take longer than a receiver waits.
+        if received.is_empty() && receiver.peek_messages(0, 1).await.unwrap().is_empty() {
             receiver.close().await;
             return drained;
         }
+        assert!(began.elapsed() < Duration::from_secs(60), "what is in the subscription cannot be received");
         for received in received {
             receiver.complete_message(&received).await.unwrap();
             drained.push(received.message.message_id);
@@ -175,6 +184,18 @@ impl BrokerProcess {
     pub fn signal(&self, signal: &str) {
         let status = Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
         assert!(status.success());
+        // A thread stops when it is scheduled next, which takes a while on a busy machine.
+        while signal == "-STOP" && !self.is_stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap()).all(|stat| {
+            // The state is the word behind the name, which is in parentheses.
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
     }
 
     pub fn kill(mut self) {

@@ -87,9 +87,13 @@ impl Emulator {
 
     /// Creates the database and the containers behind the SDK's back.
     pub fn with_containers(self) -> Self {
+        self.with_some_containers(&Container::ALL)
+    }
+
+    pub fn with_some_containers(self, containers: &[Container]) -> Self {
         let store = self.inner.store();
         store.create_database(DATABASE);
-        for container in Container::ALL {
+        for container in containers {
             store.create_container(DATABASE, container.name(), PARTITION_KEY_PATH.into());
         }
         self
@@ -142,7 +146,12 @@ impl Emulator {
     }
 }
 
+/// What was asked for is carried out also when nobody waits for the answer any more.
 async fn answer(State(emulator): State<Emulator>, request: Request) -> Response<Body> {
+    tokio::spawn(carry_out(emulator, request)).await.unwrap()
+}
+
+async fn carry_out(emulator: Emulator, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     // The other side was killed while it sent.
     let Ok(body) = to_bytes(body, 16 << 20).await else { return refusal(StatusCode::BAD_REQUEST) };

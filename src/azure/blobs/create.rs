@@ -1,6 +1,8 @@
 //! Creates a container with an account key: `object_store` has no call for it. The signature is described at
 //! <https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>.
 
+use std::time::Duration;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
@@ -27,11 +29,16 @@ pub enum CreateError {
     Refused(StatusCode),
 }
 
-/// Creates a container, unless it exists; tells whether it is new.
+/// Creates a container, unless it exists; tells whether it is new. Waits for an answer up to `limit`.
 ///
 /// # Errors
-/// The connection string is incomplete, or the account cannot be reached or refuses.
-pub async fn create(connection_string: &Secret, container: &str, now: DateTime<Utc>) -> Result<bool, CreateError> {
+/// The connection string is incomplete, or the account cannot be reached, does not answer or refuses.
+pub async fn create(
+    connection_string: &Secret,
+    container: &str,
+    now: DateTime<Utc>,
+    limit: Duration,
+) -> Result<bool, CreateError> {
     let Keyed { account, key, url } = Keyed::parse(&ConnectionString::parse(connection_string))?;
     let url = Url::parse(&format!("{url}/{container}?restype=container"))
         .map_err(|_| CreateError::Malformed("BlobEndpoint"))?;
@@ -46,6 +53,7 @@ pub async fn create(connection_string: &Secret, container: &str, now: DateTime<U
     let signature = BASE64_STANDARD.encode(mac.finalize().into_bytes());
     let answer = reqwest::Client::new()
         .put(url)
+        .timeout(limit)
         .header("x-ms-date", date)
         .header("x-ms-version", VERSION)
         .header("authorization", format!("SharedKey {account}:{signature}"))

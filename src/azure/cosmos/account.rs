@@ -9,6 +9,7 @@ use azure_data_cosmos::{
         ConnectionPoolOptions, OperationOptions, Region, ServerCertificateValidation, ThrottlingRetryOptionsBuilder,
     },
 };
+use url::Url;
 
 use crate::{
     azure::{connection_string::ConnectionString, identity},
@@ -57,6 +58,21 @@ impl Account {
                 Ok(Self { reference, region: None, keyed: true })
             }
         }
+    }
+
+    /// Where the account is.
+    ///
+    /// # Errors
+    /// The settings name no account.
+    pub fn url(connection: &Connection) -> Result<Url, AccountError> {
+        let address = match connection {
+            Connection::Identity { address, .. } => address.clone(),
+            Connection::Key(secret) => {
+                let text = ConnectionString::parse(secret);
+                text.get("AccountEndpoint").ok_or(AccountError::Incomplete("AccountEndpoint"))?.to_owned()
+            }
+        };
+        Url::parse(&address).map_err(|_| AccountError::Endpoint(address))
     }
 
     /// Prefers the regions near this one, for an account that has several.

@@ -68,14 +68,19 @@ impl Commit<'_> {
         // Deletes that need no document and found none: the batch goes on without them.
         let mut absent = vec![false; self.operations.len()];
         let mut busy = 0;
+        // Once it may have happened, what a later answer finds may be its effect, however often that one was sent.
+        let mut repeated = false;
         loop {
             let sent: Vec<usize> = (0..self.operations.len()).filter(|operation| !absent[*operation]).collect();
             if sent.is_empty() {
                 return Ok(vec![None; self.operations.len()]);
             }
-            let (operation, result, repeated) = match self.send(&sent).await.map_err(Failure::committing)? {
+            let (operation, result) = match self.send(&sent).await.map_err(Failure::committing)? {
                 Outcome::Done(etags) => return Ok(etags),
-                Outcome::Failed { operation, result, repeated } => (operation, result, repeated),
+                Outcome::Failed { operation, result, repeated: again } => {
+                    repeated |= again;
+                    (operation, result)
+                }
             };
             let Operation { id, action } = &self.operations[operation];
             let status = match result.status_code() {

@@ -19,6 +19,19 @@ impl Failure {
         Self::new(u16::from(error.status().status_code()), &brief(error), container, database)
     }
 
+    /// The account cannot be used as it is configured. No fault of the request's: it heals once the settings do.
+    pub fn connecting(error: &CosmosError, container: Container, database: &str) -> Self {
+        let failure = Self::of(error, container, database);
+        if !failure.refused {
+            return failure;
+        }
+        let (container, detail) = (container.name(), brief(error));
+        let text = format!(
+            "Cosmos DB container {container}: the account cannot be used: correct its endpoint or its key ({detail})"
+        );
+        Self { refused: false, text }
+    }
+
     /// One operation of a batch has failed for another reason than its precondition.
     pub fn of_operation(status: u16, id: &str, container: Container, database: &str) -> Self {
         Self::new(status, &format!("{status} for document {id}"), container, database)
@@ -79,7 +92,7 @@ impl Failure {
 }
 
 /// The first line, without the diagnostics and stack that the SDK may append.
-fn brief(error: &CosmosError) -> String {
+pub(super) fn brief(error: &CosmosError) -> String {
     const LONGEST: usize = 200;
     let text = error.to_string();
     text.lines().next().unwrap_or_default().chars().take(LONGEST).collect()

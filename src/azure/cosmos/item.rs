@@ -23,15 +23,17 @@ pub(super) struct Item<'a> {
     pub body: &'a RawValue,
 }
 
-/// An item as it is read.
+/// An item as it is read. One that somebody wrote by hand may lack a part, and must not hide the others of its page.
 #[derive(Debug, Deserialize)]
 pub(super) struct Stored {
     pub id: String,
     pub pk: String,
+    #[serde(default)]
     pub writer: String,
     #[serde(rename = "_etag")]
     pub etag: String,
     /// Not as raw text: the SDK may have it in Cosmos DB's binary encoding.
+    #[serde(default)]
     pub body: serde_json::Value,
 }
 

@@ -75,6 +75,11 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Presents a token for one more entity, once: for what is over before the token is.
+    pub async fn authorize(&self, namespace: &Namespace, entity: &str) -> Result<(), ServiceBusError> {
+        authorize(&self.handle, namespace, entity).await.map(|_| ())
+    }
+
     pub async fn session(&self, entity: &str) -> Result<SessionHandle<()>, ServiceBusError> {
         begin(&self.handle, entity).await
     }
@@ -85,7 +90,8 @@ impl Connection {
         timeout(Duration::from_secs(1), handle.close()).await.ok();
     }
 
-    async fn connect(endpoint: &Endpoint) -> Result<Self, ServiceBusError> {
+    /// Connects, and presents nothing yet.
+    pub async fn connect(endpoint: &Endpoint) -> Result<Self, ServiceBusError> {
         let unreachable = |problem: String| ServiceBusError::Unreachable { host: endpoint.to_string(), problem };
         // An IPv6 address wears brackets in a connection string, and none here.
         let host = endpoint.host.trim_start_matches('[').trim_end_matches(']');

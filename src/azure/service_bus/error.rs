@@ -60,6 +60,11 @@ impl ServiceBusError {
         !matches!(self, Self::NotFound { .. } | Self::TooLarge { .. } | Self::Invalid { .. } | Self::LockLost { .. })
     }
 
+    /// The link was refused, and why was not heard: asking again tells.
+    pub(super) fn refused_without_reason(entity: &str) -> Self {
+        Self::Failed { entity: entity.to_owned(), problem: "it refused the link and gave no reason".to_owned() }
+    }
+
     /// Reads a broker's error.
     ///
     /// Conditions: <https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-troubleshoot>.

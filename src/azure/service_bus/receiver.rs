@@ -26,6 +26,8 @@ use super::{
 };
 use crate::{bus::Message, clock::Timestamp};
 
+pub(super) use link::attach;
+
 /// A part of a queue or a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubQueue {

@@ -16,6 +16,8 @@ use tokio::{
 use super::{ServiceBusError, batch::Pending, circuit::Circuit, connection::Namespace, message::encode};
 use crate::{bus::Message, clock::SharedClock};
 
+pub(super) use run::attach;
+
 /// How many messages may wait for the link's task; whoever comes then waits to be let in.
 const QUEUE: usize = 1024;
 

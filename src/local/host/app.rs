@@ -35,6 +35,8 @@ pub struct Function {
     pub binding: String,
     pub trigger: Trigger,
     pub outputs: Vec<Output>,
+    /// The app settings that its bindings name as their connections.
+    pub connections: Vec<String>,
 }
 
 /// An output binding.

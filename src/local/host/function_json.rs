@@ -64,7 +64,8 @@ pub(super) fn read(folder: &Path, name: &str, host: &HostJson, settings: Setting
     };
     match trigger {
         Some((binding, trigger)) if reasons.is_empty() => {
-            Ok(Function { name: name.to_owned(), binding: binding.name.clone(), trigger, outputs })
+            let connections = bindings.iter().filter_map(|binding| binding.connection(settings)).collect();
+            Ok(Function { name: name.to_owned(), binding: binding.name.clone(), trigger, outputs, connections })
         }
         _ => Err(reasons),
     }
@@ -81,6 +82,15 @@ struct Binding<'a> {
 impl Binding<'_> {
     fn is(&self, kind: &str) -> bool {
         self.kind.eq_ignore_ascii_case(kind)
+    }
+
+    /// The app setting that says where its service is: SQL bindings have another word for it.
+    fn connection(&self, settings: Settings) -> Option<String> {
+        let named = ["connection", "connectionStringSetting"].into_iter().find_map(|key| member(self.json, key));
+        let text = named?.as_str()?;
+        // What does not resolve is named as it is: nothing will be found under it.
+        let name = settings::resolve(text, settings).unwrap_or_else(|_| text.to_owned());
+        (!name.is_empty()).then_some(name)
     }
 
     /// What it writes to. The sql extension wants both of its texts, and resolves settings in the first only.

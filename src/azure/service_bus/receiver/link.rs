@@ -42,29 +42,35 @@ pub(super) async fn connect(namespace: &Arc<Namespace>, entity: &str) -> Result<
     let opening = async {
         let connection = Connection::open(namespace, entity).await?;
         let mut session = connection.session(entity).await?;
-        let id = Uuid::new_v4();
-        let builder = AmqpReceiver::builder()
-            .name(format!("{entity}-{id}"))
-            .source(entity)
-            // Peek-lock: the broker keeps the message until the outcome is agreed upon.
-            .sender_settle_mode(SenderSettleMode::Unsettled)
-            .receiver_settle_mode(ReceiverSettleMode::Second)
-            .credit_mode(CreditMode::Manual);
-        let receiver = builder.attach(&mut session).await.map_err(|error| match error {
-            ReceiverAttachError::RemoteClosedWithError(error) => ServiceBusError::from_amqp(entity, &error),
-            // The library misses the reason when the broker's two frames come far apart; the next attempt learns it.
-            ReceiverAttachError::IncomingSourceIsNone => ServiceBusError::Failed {
-                entity: entity.to_owned(),
-                problem: "it refused the link and gave no reason".to_owned(),
-            },
-            other => ServiceBusError::Lost { entity: entity.to_owned(), problem: other.to_string() },
-        })?;
+        let (id, receiver) = attach(&mut session, entity).await?;
         Ok(Link { id, management: None, receiver, session, connection })
     };
     timeout(limit, opening).await.unwrap_or_else(|_| {
         let host = namespace.endpoint.to_string();
         Err(ServiceBusError::Unreachable { host, problem: format!("no connection within {limit:?}") })
     })
+}
+
+/// A link from an entity, which gets nothing before it is given credit.
+pub(in crate::azure::service_bus) async fn attach(
+    session: &mut SessionHandle<()>,
+    entity: &str,
+) -> Result<(Uuid, AmqpReceiver), ServiceBusError> {
+    let id = Uuid::new_v4();
+    let builder = AmqpReceiver::builder()
+        .name(format!("{entity}-{id}"))
+        .source(entity)
+        // Peek-lock: the broker keeps the message until the outcome is agreed upon.
+        .sender_settle_mode(SenderSettleMode::Unsettled)
+        .receiver_settle_mode(ReceiverSettleMode::Second)
+        .credit_mode(CreditMode::Manual);
+    let receiver = builder.attach(session).await.map_err(|error| match error {
+        ReceiverAttachError::RemoteClosedWithError(error) => ServiceBusError::from_amqp(entity, &error),
+        // The library misses the reason when the broker's two frames come far apart; the next attempt learns it.
+        ReceiverAttachError::IncomingSourceIsNone => ServiceBusError::refused_without_reason(entity),
+        other => ServiceBusError::Lost { entity: entity.to_owned(), problem: other.to_string() },
+    })?;
+    Ok((id, receiver))
 }
 
 impl Link {

@@ -1,7 +1,8 @@
 //! The task that owns a link: connects, hands messages over, and connects again when the link is lost.
 //!
 //! What has not been handed to the link when it is lost is sent on the next one. What has, is answered with an error at
-//! once: it may have been accepted, and only its owner knows whether to send it again.
+//! once: it may have been accepted, and only its owner knows whether to send it again. Links that do not last are asked
+//! for ever more seldom, and nothing waits for them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +13,7 @@ use fe2o3_amqp::{
 };
 use tokio::{
     sync::{Semaphore, mpsc},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use uuid::Uuid;
 
@@ -26,6 +27,8 @@ use crate::azure::service_bus::{
 
 /// How many transfers may be without an answer. When they all are, messages gather and travel together.
 const IN_FLIGHT: usize = 64;
+/// A link that was lost sooner does not promise that the next one will last.
+const LASTING: Duration = Duration::from_secs(5);
 
 pub(super) struct SenderTask {
     namespace: Arc<Namespace>,
@@ -74,12 +77,27 @@ impl SenderTask {
                     if gone.take().is_some() {
                         tracing::info!(entity = %self.entity, "connected to Service Bus again");
                     }
-                    backoff.reset();
                     self.circuit.close();
-                    match self.drive(&mut link).await {
+                    let since = Instant::now();
+                    let verdict = self.drive(&mut link).await;
+                    let lasted = since.elapsed() >= LASTING;
+                    if lasted {
+                        backoff.reset();
+                    }
+                    match verdict {
                         None => return link.close().await,
-                        Some(Verdict::Lost(error)) => {
+                        Some(Verdict::Lost(error)) if lasted => {
                             tracing::info!(entity = %self.entity, %error, "connecting again");
+                        }
+                        Some(Verdict::Lost(error)) => {
+                            tracing::warn!(entity = %self.entity, %error, "a link did not last: failing fast");
+                            drop(link);
+                            self.circuit.open(error.clone());
+                            let waited = self.refuse_while(&error, sleep(backoff.next())).await;
+                            gone = Some(error);
+                            if waited.is_none() {
+                                return;
+                            }
                         }
                         Some(Verdict::Silent(error)) => {
                             tracing::warn!(entity = %self.entity, %error, "Service Bus is silent: failing fast");
@@ -184,11 +202,14 @@ impl SenderTask {
         }
     }
 
-    /// The next batch of what waits and is still wanted. Begins with `carried`, and leaves there what did not fit.
+    /// The next batch of what waits and is still wanted. Begins with `carried`, and leaves there what did not fit. What
+    /// comes back goes before what is new: under load there is always something new.
     fn gather(&mut self, limit: usize) -> Batch {
         let mut batch = Batch::default();
         let mut waiting = std::mem::take(&mut self.carried).into_iter();
-        while let Some(pending) = waiting.next().or_else(|| self.queue.try_recv().ok()) {
+        while let Some(pending) =
+            waiting.next().or_else(|| self.again.1.try_recv().ok()).or_else(|| self.queue.try_recv().ok())
+        {
             if !pending.is_wanted() {
                 // Its sender went another way: sending it now would only make a duplicate.
                 continue;
@@ -232,21 +253,26 @@ async fn connect(namespace: &Arc<Namespace>, entity: &str) -> Result<Link, Servi
     let opening = async {
         let connection = Connection::open(namespace, entity).await?;
         let mut session = connection.session(entity).await?;
-        let sender = AmqpSender::builder().name(format!("{entity}-{}", Uuid::new_v4())).target(entity);
-        let sender = sender.attach(&mut session).await.map_err(|error| match error {
-            SenderAttachError::RemoteClosedWithError(error) => ServiceBusError::from_amqp(entity, &error),
-            // The library misses the reason when the broker's two frames come far apart; the next attempt learns it.
-            SenderAttachError::IncomingTargetIsNone => ServiceBusError::Failed {
-                entity: entity.to_owned(),
-                problem: "it refused the link and gave no reason".to_owned(),
-            },
-            other => ServiceBusError::Lost { entity: entity.to_owned(), problem: other.to_string() },
-        })?;
+        let sender = attach(&mut session, entity).await?;
         Ok(Link { sender, session, connection })
     };
     timeout(limit, opening).await.unwrap_or_else(|_| {
         let host = namespace.endpoint.to_string();
         Err(ServiceBusError::Unreachable { host, problem: format!("no connection within {limit:?}") })
+    })
+}
+
+/// A link to a topic or a queue, which nothing has been sent on.
+pub(in crate::azure::service_bus) async fn attach(
+    session: &mut SessionHandle<()>,
+    entity: &str,
+) -> Result<AmqpSender, ServiceBusError> {
+    let sender = AmqpSender::builder().name(format!("{entity}-{}", Uuid::new_v4())).target(entity);
+    sender.attach(session).await.map_err(|error| match error {
+        SenderAttachError::RemoteClosedWithError(error) => ServiceBusError::from_amqp(entity, &error),
+        // The library misses the reason when the broker's two frames come far apart; the next attempt learns it.
+        SenderAttachError::IncomingTargetIsNone => ServiceBusError::refused_without_reason(entity),
+        other => ServiceBusError::Lost { entity: entity.to_owned(), problem: other.to_string() },
     })
 }
 

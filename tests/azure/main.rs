@@ -1,7 +1,9 @@
 //! The executable with its stores in Azure, as far as that can be shown without Azure.
 
-#[path = "support/cosmos.rs"]
+mod blob_silence;
+#[path = "../support/cosmos.rs"]
 mod cosmos_emulator;
+mod secrets_in_errors;
 
 use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
@@ -161,8 +163,14 @@ async fn blobs_in_azurite_are_as_blobs_on_the_disk() {
         let output = sluice(&["init-azure"], &settings).await;
         assert_eq!(text(&output.stdout), report, "{}", text(&output.stderr));
     }
+    let output = sluice(&["doctor"], &settings).await;
+    let page = text(&output.stdout);
+    assert!(output.status.success() && page.contains("a blob was written and deleted"), "{page}");
+
     let connection = Connection::Key(Secret::new(connection));
     let azurite = azure::blobs::open(&connection, "sluice", Duration::from_secs(9)).unwrap();
+    let left: Vec<_> = azurite.list(None).try_collect().await.unwrap();
+    assert_eq!(left, [], "the doctor took back what it wrote");
     keeps_blobs(&azurite).await;
 
     let missing = azure::blobs::open(&connection, "nobody-made-this", Duration::from_secs(9)).unwrap();

@@ -1,0 +1,10 @@
+//! `sluice doctor`, as somebody reads it whose system does not work.
+
+mod blobs;
+#[path = "../support/cosmos.rs"]
+mod cosmos_emulator;
+mod data;
+mod documents;
+mod service_bus;
+mod settings;
+mod world;

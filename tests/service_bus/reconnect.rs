@@ -1,0 +1,106 @@
+//! A Service Bus whose links break as soon as they are there: an entity that was disabled, a gateway that is restarted.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use sluice::{
+    azure::service_bus::{ConnectionString, ServiceBusClient, ServiceBusClientOptions},
+    bus::{Bus, Message, Properties, Topic, Topology},
+    clock::SystemClock,
+    local::{
+        amqp::{Endpoint, connection_string},
+        broker::Broker,
+    },
+};
+use tokio::net::{TcpListener, TcpStream};
+
+const TOPIC: &str = "deliveries";
+/// How long a connection lives: enough to connect and to attach, even on a busy machine.
+const ALIVE: Duration = Duration::from_millis(40);
+
+fn message(id: &str) -> Message {
+    Message {
+        message_id: id.to_owned(),
+        content_type: None,
+        correlation_id: None,
+        subject: None,
+        session_id: None,
+        properties: Properties::new(),
+        time_to_live: None,
+        scheduled_enqueue_time: None,
+        body: Bytes::from_static(b"body"),
+    }
+}
+
+/// A broker, and how to reach it.
+async fn broker(folder: &tempfile::TempDir) -> SocketAddr {
+    let topology = Topology {
+        topics: vec![Topic {
+            name: TOPIC.into(),
+            duplicate_detection_window: Duration::from_secs(600),
+            default_time_to_live: Duration::from_secs(86_400),
+            subscriptions: Vec::new(),
+        }],
+    };
+    let clock = Arc::new(SystemClock);
+    let broker = Broker::open(&folder.path().join("broker.sqlite"), &topology, clock.clone()).unwrap();
+    let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), broker, clock).await.unwrap();
+    let address = endpoint.local_addr().unwrap();
+    tokio::spawn(endpoint.run(std::future::pending()));
+    address
+}
+
+/// Passes connections on to a broker and cuts each after [`ALIVE`]; counts them.
+async fn cutter(broker: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let connections = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            connections.fetch_add(1, Ordering::SeqCst);
+            near.set_nodelay(true).unwrap();
+            let mut far = TcpStream::connect(broker).await.unwrap();
+            far.set_nodelay(true).unwrap();
+            tokio::spawn(async move {
+                tokio::time::timeout(ALIVE, tokio::io::copy_bidirectional(&mut near, &mut far)).await.ok()
+            });
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_that_break_at_once_are_asked_for_ever_more_seldom_and_nobody_waits_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, connections) = cutter(broker(&folder).await).await;
+    let connection = ConnectionString::parse(&connection_string(address)).unwrap();
+    let options =
+        ServiceBusClientOptions { connect_timeout: Duration::from_secs(1), send_timeout: Duration::from_secs(1) };
+    let client = ServiceBusClient::from_connection_string(connection, Arc::new(SystemClock), options);
+
+    client.create_sender(TOPIC);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let made = connections.load(Ordering::SeqCst);
+    assert!((2..=12).contains(&made), "{made} connections in 3 s");
+
+    let mut taken = 0;
+    let started = Instant::now();
+    for n in 0_u32.. {
+        let asked = Instant::now();
+        taken += usize::from(client.publish(TOPIC, message(&n.to_string())).await.is_ok());
+        assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+        if taken > 0 || started.elapsed() > Duration::from_secs(20) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(taken > 0, "a link that lives for a moment is used in it");
+}
