@@ -5,6 +5,7 @@
 //! Every error names the file, the line and the key.
 
 mod connection;
+mod delivery;
 mod error;
 mod hosted;
 mod mapping;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 pub use connection::{Connection, MissingConnection};
+pub use delivery::Delivery;
 pub use error::ConfigError;
 pub use hosted::in_azure;
 pub use mapping::Mapping;
@@ -34,6 +36,7 @@ pub use signature::{Algorithm, Encoding, Layout, Part, SecretText, Signature, Te
 pub use stores::{BlobContainer, Blobs, Cosmos, Documents};
 pub use vendors::{Answer, Credential, Legacy, Scheme, VendorConfig};
 
+use delivery::DeliveryTable;
 use secrets::SecretSource;
 use stores::{BlobsTable, DocumentsTable};
 use vendors::VendorTable;
@@ -53,9 +56,12 @@ pub struct Config {
     pub dependencies: Dependencies,
     pub retry: Retry,
     pub outbox: Outbox,
+    pub delivery: Delivery,
     pub channels: Channels,
     /// Key of the tokens that stand for phone numbers and addresses.
     pub privacy_key: Result<Secret, MissingSecret>,
+    /// What operators bring to `/manage`; `None` without the table `[admin]`.
+    pub admin_key: Option<Result<Secret, MissingSecret>>,
     pub vendors: BTreeMap<String, VendorConfig>,
     /// The demo profile's private keys, by environment variable: `sluice simulate` signs with them.
     pub demo_secrets: BTreeMap<String, Secret>,
@@ -139,6 +145,8 @@ pub struct Retry {
     pub jitter: f64,
     /// The most records one sweep moves back to the bus.
     pub sweep_limit: usize,
+    /// The most records a sweep moves in a second.
+    pub sweep_rate: u32,
 }
 
 /// Where applied events are announced.
@@ -196,8 +204,10 @@ struct File {
     dependencies: Spanned<Dependencies>,
     retry: Spanned<Retry>,
     outbox: Spanned<Outbox>,
+    delivery: Option<Spanned<DeliveryTable>>,
     channels: Channels,
     privacy: Privacy,
+    admin: Option<Admin>,
     vendors: BTreeMap<Spanned<String>, VendorTable>,
     #[serde(default)]
     demo: Demo,
@@ -206,6 +216,12 @@ struct File {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Privacy {
+    key: Spanned<SecretSource>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Admin {
     key: Spanned<SecretSource>,
 }
 
@@ -291,6 +307,8 @@ impl Config {
         let service_bus = (bus.kind != BusKind::Embedded)
             .then(|| connection::resolve("bus.connection", &bus.connection, "__fullyQualifiedNamespace", environment));
         let privacy_key = secrets.resolve("privacy.key", &file.privacy.key)?;
+        let admin_key = file.admin.map(|admin| secrets.resolve("admin.key", &admin.key)).transpose()?;
+        let delivery = delivery::resolve(file.delivery, &secrets)?;
         let mut vendors = BTreeMap::new();
         for (name, table) in file.vendors {
             let vendor = table.resolve(&at, &name, &secrets)?;
@@ -307,8 +325,10 @@ impl Config {
             dependencies: file.dependencies.into_inner(),
             retry: file.retry.into_inner(),
             outbox: file.outbox.into_inner(),
+            delivery,
             channels: file.channels,
             privacy_key,
+            admin_key,
             vendors,
             demo_secrets: demo.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
         })
@@ -319,7 +339,12 @@ impl Config {
         self.outbox.destinations.iter().any(|name| name == destination)
     }
 
-    /// Every secret that the file names and the environment does not have.
+    /// The operators' key, where there is one.
+    pub fn admin_key(&self) -> Option<&str> {
+        self.admin_key.as_ref()?.as_ref().ok().map(Secret::expose)
+    }
+
+    /// Every secret that the file names and the environment does not have, and without which callbacks would be refused.
     pub fn missing_secrets(&self) -> Vec<MissingSecret> {
         let vendors = self.vendors.values().flat_map(|vendor| vendor.missing_secrets());
         self.privacy_key.as_ref().err().cloned().into_iter().chain(vendors).collect()

@@ -4,12 +4,15 @@
 //! every other trigger is a `POST /{FunctionName}` with JSON, answered with JSON. `GET /` is the host asking whether the
 //! handler is up.
 
+mod deliver;
 mod health;
 mod ingest;
+mod operate;
 mod process_email;
 mod process_sms;
 mod process_voice;
 mod project_sql;
+mod run_replays;
 mod sweep_retries;
 
 use std::{sync::Arc, time::Duration};
@@ -19,6 +22,7 @@ use axum::{
     body::{Body, to_bytes},
     extract::State,
     http::{Method, Request, Response, StatusCode},
+    middleware::{self, Next},
     response::IntoResponse,
 };
 use futures_util::future::BoxFuture;
@@ -27,7 +31,7 @@ use crate::{
     app::App,
     channels::process,
     event::Channel,
-    host::{Invocation, InvocationFailure, InvocationResult},
+    host::{FunctionKey, Invocation, InvocationFailure, InvocationResult},
     problem::problem,
 };
 
@@ -53,6 +57,8 @@ type Forward = for<'a> fn(&'a App, Request<Body>) -> BoxFuture<'a, Response<Body
 pub enum Entry {
     /// By its own route; the host forwards the request. The text is the route's first segment.
     Http(&'static str, Forward),
+    /// The same, for requests that bring a function key. The host checks it, not the function.
+    Keyed(&'static str, Forward),
     /// By `POST /{name}` with an invocation.
     Invocation(Invoke),
 }
@@ -66,8 +72,10 @@ pub struct Function {
 
 /// Every function there is.
 pub const FUNCTIONS: &[Function] = &[
+    Function { name: "deliver", entry: Entry::Invocation(|app, call| Box::pin(deliver::handle(app, call))) },
     Function { name: "health", entry: Entry::Http("health", |app, request| Box::pin(health::handle(app, request))) },
     Function { name: "ingest", entry: Entry::Http("incoming", |app, request| Box::pin(ingest::handle(app, request))) },
+    Function { name: "operate", entry: Entry::Keyed("manage", |app, request| Box::pin(operate::handle(app, request))) },
     Function {
         name: "process-email",
         entry: Entry::Invocation(|app, call| Box::pin(process_email::handle(app, call))),
@@ -78,6 +86,7 @@ pub const FUNCTIONS: &[Function] = &[
         entry: Entry::Invocation(|app, call| Box::pin(process_voice::handle(app, call))),
     },
     Function { name: "project-sql", entry: Entry::Invocation(|app, call| Box::pin(project_sql::handle(app, call))) },
+    Function { name: "run-replays", entry: Entry::Invocation(|app, call| Box::pin(run_replays::handle(app, call))) },
     Function {
         name: "sweep-retries",
         entry: Entry::Invocation(|app, call| Box::pin(sweep_retries::handle(app, call))),
@@ -89,15 +98,38 @@ pub fn handler(app: Arc<App>) -> Router {
     Router::new().fallback(dispatch).with_state(app)
 }
 
+/// The custom handler behind a host that checks no keys, as `func start` does: it checks them itself. The Functions
+/// host in Azure has keys of its own, and nobody else reaches the handler there.
+pub fn handler_with_key(app: Arc<App>, key: FunctionKey) -> Router {
+    handler(app).layer(middleware::from_fn_with_state(key, check_key))
+}
+
+async fn check_key(State(key): State<FunctionKey>, request: Request<Body>, next: Next) -> Response<Body> {
+    let first = first_segment(request.uri().path());
+    let is_keyed =
+        |function: &Function| matches!(function.entry, Entry::Keyed(segment, _) if first.eq_ignore_ascii_case(segment));
+    if FUNCTIONS.iter().any(is_keyed) && !key.admits(&request) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    next.run(request).await
+}
+
+/// `incoming` of `/incoming/twilio`.
+fn first_segment(path: &str) -> &str {
+    path.strip_prefix('/').unwrap_or_default().split('/').next().unwrap_or_default()
+}
+
 async fn dispatch(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
     let path = request.uri().path().strip_prefix('/').unwrap_or_default();
     if path.is_empty() {
         return StatusCode::OK.into_response();
     }
-    let first = path.split('/').next().unwrap_or_default();
+    let first = first_segment(request.uri().path());
     for function in FUNCTIONS {
         match function.entry {
-            Entry::Http(segment, handle) if first.eq_ignore_ascii_case(segment) => return handle(&app, request).await,
+            Entry::Http(segment, handle) | Entry::Keyed(segment, handle) if first.eq_ignore_ascii_case(segment) => {
+                return handle(&app, request).await;
+            }
             // The host spells function names as their folders.
             Entry::Invocation(invoke) if path == function.name && request.method() == Method::POST => {
                 return invocation(&app, function.name, invoke, request.into_body()).await;

@@ -11,6 +11,7 @@
 //! | [`value`] | how the host wraps values in JSON strings, and how that is undone |
 //! | [`service_bus`] | a batch of messages with its parallel metadata arrays |
 //! | [`timer`], [`http`] | the other triggers' data |
+//! | [`key`] | the key that a request to a function with one must bring |
 //! | [`result`] | what a handler answers |
 //! | [`answer`] | what the host makes of an answer |
 //! | [`encode`] | the body that the host sends |
@@ -19,12 +20,14 @@ pub mod answer;
 pub mod encode;
 pub mod http;
 pub mod invocation;
+pub mod key;
 pub mod result;
 pub mod service_bus;
 pub mod timer;
 pub mod value;
 
 pub use invocation::{Invocation, InvocationError, RetryContext};
+pub use key::FunctionKey;
 pub use result::{InvocationFailure, InvocationResult};
 pub use service_bus::ServiceBusMessage;
 pub use timer::TimerInfo;

@@ -42,7 +42,9 @@ fn names_routes_and_bindings_agree_with_the_handlers() {
         let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let trigger = &json["bindings"][0];
         match function.entry {
-            Entry::Http(segment, _) => {
+            Entry::Http(segment, _) | Entry::Keyed(segment, _) => {
+                let level = if matches!(function.entry, Entry::Keyed(..)) { "function" } else { "anonymous" };
+                assert_eq!(trigger["authLevel"], level);
                 assert_eq!(trigger["type"], "httpTrigger");
                 let route = trigger["route"].as_str().unwrap();
                 assert_eq!(route.split('/').next(), Some(segment));
@@ -57,12 +59,15 @@ fn names_routes_and_bindings_agree_with_the_handlers() {
                 // Text bindings let a message's body spoof its own metadata.
                 assert_eq!(trigger["dataType"], "binary");
                 assert_eq!(trigger["cardinality"], "many");
-                let (verb, topic) = match function.name.split_once('-').unwrap() {
-                    ("process", _) => ("process", "%CALLBACKS_TOPIC%"),
-                    (verb, _) => (verb, "%DELIVERIES_TOPIC%"),
+                let (subscription, topic) = match function.name.split_once('-') {
+                    Some(("process", channel)) => (channel, "%CALLBACKS_TOPIC%"),
+                    Some((_, destination)) => (destination, "%DELIVERIES_TOPIC%"),
+                    None => (function.name, "%DELIVERIES_TOPIC%"),
                 };
-                assert_eq!(trigger["topicName"], topic);
-                assert_eq!(format!("{verb}-{}", trigger["subscriptionName"].as_str().unwrap()), function.name);
+                assert_eq!(
+                    (&trigger["topicName"], &trigger["subscriptionName"]),
+                    (&topic.into(), &subscription.into())
+                );
             }
         }
     }

@@ -17,21 +17,27 @@ use crate::{
     bus::SharedBus,
     clock::{SharedClock, SystemClock},
     config::{BlobContainer, BusKind, Config, Connection, Cosmos},
+    dead_letters::SharedDeadLetters,
 };
 
-/// The Service Bus namespace, over what the configuration says. Connects at once where it keeps connections.
+/// The Service Bus namespace, over what the configuration says, and its dead letters, which only AMQP gives out. Connects
+/// at once where it keeps connections.
 ///
 /// # Errors
 /// A setting is missing or malformed. Whether the namespace can be reached shows later.
-pub fn bus(config: &Config, connection: &Connection, clock: SharedClock) -> anyhow::Result<SharedBus> {
+pub fn bus(
+    config: &Config,
+    connection: &Connection,
+    clock: SharedClock,
+) -> anyhow::Result<(SharedBus, SharedDeadLetters)> {
+    let client = Arc::new(service_bus(connection, clock)?);
     match config.bus.kind {
         #[cfg(feature = "servicebus-https")]
-        BusKind::ServiceBusHttps => Ok(Arc::new(service_bus_https(connection)?)),
+        BusKind::ServiceBusHttps => Ok((Arc::new(service_bus_https(connection)?), client)),
         _ => {
-            let client = service_bus(connection, clock)?;
             // Connected by the time the first callback comes, or known to be out of reach.
             client.create_sender(&config.bus.callbacks_topic);
-            Ok(Arc::new(client))
+            Ok((client.clone(), client))
         }
     }
 }

@@ -13,6 +13,7 @@ mod circuit;
 mod connection;
 mod connection_string;
 mod credential;
+mod dead_letters;
 mod error;
 mod management;
 mod message;

@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use super::{Places, run::RunArgs};
-use crate::{config::in_azure, functions, local::engine::Engine, telemetry};
+use crate::{config::in_azure, functions, host::FunctionKey, local::engine::Engine, telemetry};
 
 /// The Functions host tells the handler its port in this variable.
 pub(super) const PORT_VARIABLE: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
@@ -39,7 +39,8 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let config = args.places.load_config()?;
     let embedded = config.embedded();
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if in_azure(&variable) && !embedded.is_empty() {
+    let in_azure = in_azure(&variable);
+    if in_azure && !embedded.is_empty() {
         // What was acknowledged there would be lost.
         let sections = embedded.join(" and ");
         bail!("a Function App's disk is not kept, and {sections} would be on it: set `kind` to what is in Azure");
@@ -47,14 +48,21 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     for missing in config.missing_secrets() {
         tracing::error!(%missing, "a secret is missing: its vendor is answered 503");
     }
-    let engine = Engine::open(&args.places.data, config)?;
+    let engine = Engine::open(&args.places.data, config).await?;
     let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
     // The host connects to the IPv4 loopback and takes an accepted connection as a ready handler: bind last.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
         .await
         .with_context(|| format!("127.0.0.1:{} cannot be bound", args.port))?;
     tracing::info!(address = %listener.local_addr()?, "the custom handler is ready");
-    let handler = functions::handler(engine.app.clone());
+    let handler = match in_azure {
+        true => functions::handler(engine.app.clone()),
+        // `func start` checks no keys, and whoever has an account on this machine reaches the handler's port.
+        false => {
+            let key = FunctionKey::new(engine.app.config.admin_key());
+            functions::handler_with_key(engine.app.clone(), key)
+        }
+    };
     axum::serve(NoDelay(listener), handler).with_graceful_shutdown(interrupted).await?;
     meter.abort();
     engine.close().await;

@@ -48,6 +48,27 @@ pub fn configuration(config: &Config, path: &Path) -> Vec<Step> {
         steps.ok("secrets", format!("all there are, for {} vendors", config.vendors.len()));
     }
 
+    let admin = match &config.admin_key {
+        None => Some("there is no [admin]".to_owned()),
+        Some(key) => key.as_ref().err().map(ToString::to_string),
+    };
+    if let Some(missing) = admin {
+        let found = format!("{missing}: operators are answered 401 outside Azure");
+        steps.warn("operators", found, "Set SLUICE_ADMIN_KEY; in Azure the Functions host has keys of its own");
+    }
+    let delivery = match &config.delivery.key {
+        None => Some("there is no key in [delivery]".to_owned()),
+        Some(key) => key.as_ref().err().map(ToString::to_string),
+    };
+    if let Some(missing) = delivery {
+        let found = format!("{missing}: nothing can be sent to partners, and none can be added");
+        steps.warn(
+            "partners",
+            found,
+            "Set SLUICE_DELIVERY_KEY to 32 random bytes, for example openssl rand -base64 32",
+        );
+    }
+
     for connection in config.missing_connections() {
         let advice = "Set one of the two, or the section's `kind` to embedded";
         steps.fail("connection", connection.to_string(), advice);

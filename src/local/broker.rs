@@ -10,6 +10,7 @@
 
 mod browse;
 mod claim;
+mod dead_letters;
 mod delivery;
 mod publish;
 mod routes;

@@ -15,6 +15,7 @@ use crate::{
     bus::SharedBus,
     clock::{SharedClock, SystemClock},
     config::{self, Config},
+    dead_letters::SharedDeadLetters,
     documents::SharedDocuments,
     outbound::HttpsClient,
 };
@@ -32,22 +33,27 @@ impl Engine {
     ///
     /// # Errors
     /// Another process uses the folder, it cannot be opened, or the privacy key is missing.
-    pub fn open(folder: &Path, config: Config) -> anyhow::Result<Self> {
+    pub async fn open(folder: &Path, config: Config) -> anyhow::Result<Self> {
         let paths = paths(folder);
         // A deployed app has nothing here, and its disk may be read-only.
         if !config.embedded().is_empty() {
             std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
         }
         let clock = Arc::new(SystemClock);
-        let (bus, broker) = open_bus(&paths, &config, clock.clone())?;
+        let (bus, dead_letters, broker) = open_bus(&paths, &config, clock.clone())?;
         let documents = open_documents(&paths, &config, clock.clone())?;
         let blobs = match &config.blobs {
             config::Blobs::Embedded => blobs::open_folder(&paths.blobs)?,
             config::Blobs::Azure(container) => azure::engine::blobs(&config, container)?,
         };
         let outbound = Arc::new(HttpsClient::new()?);
-        let ports = Ports { clock, bus, documents, blobs, outbound };
-        Ok(Self { app: App::new(config, ports)?, broker })
+        let ports = Ports { clock, bus, dead_letters, documents, blobs, outbound };
+        let app = App::new(config, ports)?;
+        if matches!(app.config.documents, config::Documents::Embedded) {
+            // This process alone has the store: whoever held a lease was killed.
+            app.leases.free_all().await?;
+        }
+        Ok(Self { app, broker })
     }
 
     /// Writes the last counters and closes the files.
@@ -76,12 +82,17 @@ pub fn paths(folder: &Path) -> Paths {
     }
 }
 
-fn open_bus(paths: &Paths, config: &Config, clock: SharedClock) -> anyhow::Result<(SharedBus, Option<Broker>)> {
+fn open_bus(
+    paths: &Paths,
+    config: &Config,
+    clock: SharedClock,
+) -> anyhow::Result<(SharedBus, SharedDeadLetters, Option<Broker>)> {
     let Some(connection) = &config.service_bus else {
         let broker = Broker::open(&paths.broker, &topology(config), clock)?;
-        return Ok((Arc::new(broker.clone()), Some(broker)));
+        return Ok((Arc::new(broker.clone()), Arc::new(broker.clone()), Some(broker)));
     };
-    Ok((azure::engine::bus(config, connection.as_ref().map_err(Clone::clone)?, clock)?, None))
+    let (bus, dead_letters) = azure::engine::bus(config, connection.as_ref().map_err(Clone::clone)?, clock)?;
+    Ok((bus, dead_letters, None))
 }
 
 fn open_documents(paths: &Paths, config: &Config, clock: SharedClock) -> anyhow::Result<SharedDocuments> {

@@ -9,6 +9,7 @@ use sluice::{
     azure::service_bus::{ConnectionString, ServiceBusClient, ServiceBusClientOptions},
     bus::{Message, SharedBus},
     clock::SystemClock,
+    dead_letters::SharedDeadLetters,
     documents::SharedDocuments,
     local::{
         amqp::{Endpoint, connection_string},
@@ -34,6 +35,11 @@ pub trait Store: Sync {
 #[async_trait]
 pub trait Exchange: Sync {
     fn bus(&self) -> SharedBus;
+
+    fn dead_letters(&self) -> SharedDeadLetters;
+
+    /// Publishes messages for `callbacks/sms`, which a receiver dead-letters (`Unreadable`, `no JSON`).
+    async fn bury(&self, ids: &[&str]);
 
     /// Takes everything out of a subscription, in order.
     async fn drain(&self, topic: &str, subscription: &str) -> Vec<Message>;
@@ -101,6 +107,22 @@ impl Exchange for TestBroker {
         Arc::new(self.broker.clone())
     }
 
+    fn dead_letters(&self) -> SharedDeadLetters {
+        Arc::new(self.broker.clone())
+    }
+
+    async fn bury(&self, ids: &[&str]) {
+        self.publish(ids).await;
+        loop {
+            let received = self.receive(100).await;
+            if received.is_empty() {
+                return;
+            }
+            let locks: Vec<_> = received.iter().map(|received| received.lock.clone()).collect();
+            self.broker.dead_letter(&locks, "Unreadable", "no JSON").await.unwrap();
+        }
+    }
+
     async fn drain(&self, topic: &str, subscription: &str) -> Vec<Message> {
         let entity = Entity::subscription(topic, subscription);
         let mut drained = Vec::new();
@@ -149,6 +171,14 @@ impl Drop for AmqpExchange {
 impl Exchange for AmqpExchange {
     fn bus(&self) -> SharedBus {
         self.client.clone()
+    }
+
+    fn dead_letters(&self) -> SharedDeadLetters {
+        self.client.clone()
+    }
+
+    async fn bury(&self, ids: &[&str]) {
+        self.test.bury(ids).await;
     }
 
     async fn drain(&self, topic: &str, subscription: &str) -> Vec<Message> {

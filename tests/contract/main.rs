@@ -1,4 +1,4 @@
-//! What every adapter of the ports promises (`documents_*`, `bus_publish`), and what the embedded engine promises beyond
+//! What every adapter of the ports promises (`documents_*`, `bus_publish`, `dead_letters`), and what the embedded engine promises beyond
 //! them (`broker_*`, `durability*`) and the Cosmos DB adapter (`cosmos`). One file per family of promises; [`adapters`] says how another adapter joins.
 
 mod adapters;
@@ -15,6 +15,7 @@ mod cosmos;
 mod cosmos_answers;
 #[path = "../support/cosmos.rs"]
 mod cosmos_emulator;
+mod dead_letters;
 mod documents_commit;
 mod documents_paging;
 mod documents_query;

@@ -44,13 +44,26 @@ fn the_shipped_folders_load_without_refusals() {
     let app = FunctionApp::load(shipped(), &settings).unwrap();
     assert_eq!(app.refused, []);
     let names: Vec<&str> = app.functions.iter().map(|function| function.name.as_str()).collect();
-    assert_eq!(names, ["health", "ingest", "process-email", "process-sms", "process-voice", "sweep-retries"]);
+    assert_eq!(
+        names,
+        [
+            "health",
+            "ingest",
+            "operate",
+            "process-email",
+            "process-sms",
+            "process-voice",
+            "run-replays",
+            "sweep-retries"
+        ]
+    );
     assert_eq!(app.host.custom_handler.arguments, ["serve"]);
     for function in &app.functions {
         match &function.trigger {
             Trigger::Http(http) => {
                 assert!(http.forwarded, "{}: the raw request reaches the handler", function.name);
-                assert_eq!(http.auth_level, AuthLevel::Anonymous);
+                let expected = if function.name == "operate" { AuthLevel::Function } else { AuthLevel::Anonymous };
+                assert_eq!(http.auth_level, expected);
             }
             Trigger::ServiceBus(trigger) => {
                 assert_eq!(function.binding, "messages");
@@ -269,7 +282,7 @@ async fn what_only_azure_can_do_keeps_the_host_from_starting() {
     let bus = || service_bus_function("sms");
     let with_output = with(http_function("x", &[]), json!({"type": "queue", "direction": "out", "name": "q"}));
     let cases = [
-        (changed(http_function("x", &[]), "authLevel", json!("function")), "anonymous"),
+        (changed(http_function("x", &[]), "authLevel", json!("admin")), "anonymous"),
         (with_output, "forwards requests only"),
         (changed(bus(), "dataType", json!(null)), "binary"),
         (changed(bus(), "autoCompleteMessages", json!(false)), "ever complete"),

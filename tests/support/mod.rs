@@ -227,6 +227,7 @@ impl TestApp {
         let ports = Ports {
             clock: clock.clone(),
             bus: bus.clone(),
+            dead_letters: Arc::new(broker.clone()),
             documents: documents.clone(),
             blobs: blobs::open_folder(&paths.blobs).unwrap(),
             outbound: outbound.clone(),

@@ -23,7 +23,8 @@ pub fn sorted(container: Container) -> &'static [&'static str] {
     match container {
         Container::Ledger => &["created_at"],
         Container::Retries | Container::Spool => &["due_at"],
-        Container::Parked | Container::Consent | Container::Registry => &[],
+        Container::Parked => &["parked_at"],
+        Container::Consent | Container::Registry | Container::Deliveries => &[],
     }
 }
 
@@ -32,9 +33,9 @@ pub fn filtered(container: Container) -> &'static [&'static str] {
     match container {
         Container::Ledger => &["created_at"],
         Container::Retries => &["due_at", "message_key"],
-        Container::Parked => &["message_key"],
+        Container::Parked => &["parked_at", "message_key"],
         Container::Spool => &["due_at"],
-        Container::Consent | Container::Registry => &[],
+        Container::Consent | Container::Registry | Container::Deliveries => &[],
     }
 }
 

@@ -141,6 +141,17 @@ impl Receiver {
         done.map_err(|error| self.lost(error))
     }
 
+    /// Makes a message available again at once, as if nobody had looked at it. Service Bus counts the delivery all the
+    /// same; the embedded broker does not.
+    ///
+    /// # Errors
+    /// As for [`Self::complete_message`].
+    pub async fn release_message(&self, message: &ReceivedMessage) -> Result<(), ServiceBusError> {
+        let (link, lock) = self.link_of(message)?;
+        let done = link.receiver.release(lock.delivery.clone()).await;
+        done.map_err(|error| self.lost(error))
+    }
+
     /// Moves a message to the dead-letter sub-queue.
     ///
     /// # Errors

@@ -4,8 +4,12 @@ use rusqlite::{Connection, params};
 
 use crate::{documents::Container, documents::Etag, local::sqlite::Profile};
 
-pub(super) const PROFILE: Profile =
-    Profile { migrations: &[SCHEMA], writer_cache_kib: 16 * 1024, reader_cache_kib: 2 * 1024, checkpoint_pages: 200 };
+pub(super) const PROFILE: Profile = Profile {
+    migrations: &[SCHEMA, DUE_BY_PARTITION, PARKED],
+    writer_cache_kib: 16 * 1024,
+    reader_cache_kib: 2 * 1024,
+    checkpoint_pages: 200,
+};
 
 /// The partial indexes serve the sweep: without them it would read every body of its container. Their conditions stand
 /// word for word in the queries that [`super::query`] writes; that is how SQLite recognises them.
@@ -30,6 +34,16 @@ CREATE INDEX outbox ON document (json_extract(body, '$.created_at'), partition, 
     WHERE container = 0 AND id >= 'out:' AND id < 'out;';
 ";
 
+/// What is due in one partition, though a million others are due in another.
+const DUE_BY_PARTITION: &str = "
+CREATE INDEX due_retries_of_partition ON document (partition, json_extract(body, '$.due_at'), id) WHERE container = 1;
+";
+
+/// Serves operators, who look at what is parked in the order of its time.
+const PARKED: &str = "
+CREATE INDEX parked ON document (json_extract(body, '$.parked_at'), partition, id) WHERE container = 2;
+";
+
 pub(super) const PURGE_EVERY_MS: u64 = 5_000;
 /// Expired documents deleted at once: few enough that no commit waits long for them.
 const PURGED_AT_ONCE: usize = 200;
@@ -43,6 +57,7 @@ pub(super) fn number(container: Container) -> i64 {
         Container::Spool => 3,
         Container::Consent => 4,
         Container::Registry => 5,
+        Container::Deliveries => 6,
     }
 }
 

@@ -29,10 +29,14 @@ use super::{
     invoke::{HOST_VERSION, INVOCATION_ID, InvocationIds, VERSION, header_value},
     route::Routes,
 };
+use crate::host::FunctionKey;
 
 /// What all connections share.
 pub(super) struct Forwarder {
     pub(super) routes: Routes,
+    /// Of each route, whether it needs the key.
+    pub(super) keyed: Vec<bool>,
+    pub(super) key: FunctionKey,
     pub(super) handler: Router,
     pub(super) ids: Arc<InvocationIds>,
     pub(super) body_timeout: Duration,
@@ -43,9 +47,13 @@ impl Forwarder {
     /// Answers a request. `late` belongs to the connection, which has one request at a time.
     pub(super) async fn answer(&self, request: Request<Incoming>, late: &Arc<AtomicBool>) -> Response<Body> {
         let path = request.uri().path();
-        if self.routes.find(request.method(), path).is_none() {
+        let Some(route) = self.routes.find(request.method(), path) else {
             // Function names are no paths: what is behind a queue or a timer cannot be reached from outside.
             return if path == "/" { self.home_page() } else { status(StatusCode::NOT_FOUND) };
+        };
+        // A route that nobody has spoken for is closed.
+        if self.keyed.get(route).copied().unwrap_or(true) && !self.key.admits(&request) {
+            return status(StatusCode::UNAUTHORIZED);
         }
         let (mut head, body) = request.into_parts();
         head.headers.insert(HOST_VERSION, VERSION);

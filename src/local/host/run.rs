@@ -17,7 +17,12 @@ use super::{
     subscriptions::Subscriptions,
     timer::TimerLoop,
 };
-use crate::{clock::SharedClock, config::Config, host::value::DataType, local::tables::Tables};
+use crate::{
+    clock::SharedClock,
+    config::Config,
+    host::{FunctionKey, value::DataType},
+    local::tables::Tables,
+};
 
 /// Limits of the host.
 #[derive(Debug, Clone)]
@@ -34,6 +39,8 @@ pub struct HostOptions {
     pub drain_deadline: Duration,
     /// Whether `GET /` answers with a page (200) or with nothing (204).
     pub has_home_page: bool,
+    /// What requests to functions with `authLevel` `function` must bring.
+    pub function_key: FunctionKey,
     /// Where the rows of `sql` outputs go; without it no function may have such an output.
     pub tables: Option<Tables>,
 }
@@ -47,6 +54,7 @@ impl Default for HostOptions {
             lock_duration: Duration::from_secs(60),
             drain_deadline: Duration::from_secs(10),
             has_home_page: true,
+            function_key: FunctionKey::new(None),
             tables: None,
         }
     }
@@ -54,7 +62,12 @@ impl Default for HostOptions {
 
 impl From<&Config> for HostOptions {
     fn from(config: &Config) -> Self {
-        Self { body_timeout: config.ingest.body_timeout, lock_duration: config.bus.lock_duration, ..Self::default() }
+        Self {
+            body_timeout: config.ingest.body_timeout,
+            lock_duration: config.bus.lock_duration,
+            function_key: FunctionKey::new(config.admin_key()),
+            ..Self::default()
+        }
     }
 }
 
@@ -89,6 +102,7 @@ impl<S: Subscriptions> OneMachineHost<S> {
     ) -> Result<Self, Unsupported> {
         let ids = Arc::new(InvocationIds::new());
         let mut routes = Routes::default();
+        let mut keyed = Vec::new();
         let mut service_bus = Vec::new();
         let mut timers = Vec::new();
         for function in app.functions {
@@ -97,7 +111,10 @@ impl<S: Subscriptions> OneMachineHost<S> {
             let invoker = Invoker::new(handler.clone(), &function.name, outputs, app.host.function_timeout);
             let (ids, clock, binding) = (ids.clone(), clock.clone(), function.binding);
             match function.trigger {
-                Trigger::Http(trigger) => routes.push(trigger.route, trigger.methods),
+                Trigger::Http(trigger) => {
+                    routes.push(trigger.route, trigger.methods);
+                    keyed.push(trigger.auth_level != AuthLevel::Anonymous);
+                }
                 Trigger::Timer(trigger) => timers.push(TimerLoop { invoker, binding, trigger, ids, clock }),
                 Trigger::ServiceBus(trigger) => {
                     if let (ServiceBusSource::Subscription { topic, subscription }, Some(data_type)) =
@@ -122,6 +139,8 @@ impl<S: Subscriptions> OneMachineHost<S> {
         }
         let forwarder = Forwarder {
             routes,
+            keyed,
+            key: options.function_key.clone(),
             handler,
             ids,
             body_timeout: options.body_timeout,
@@ -174,9 +193,9 @@ fn check(function: &Function, tables: Option<&Tables>) -> Result<Outputs, String
                 "it forwards requests only: one httpTrigger, one http output, and forwarding on in host.json",
             );
         }
-        // To serve it without a key would open what its author locked.
-        Trigger::Http(trigger) if trigger.auth_level != AuthLevel::Anonymous => {
-            return unsupported("it has no function keys: `authLevel` must be anonymous");
+        // To take a function's key for it would open what its author locked better.
+        Trigger::Http(trigger) if trigger.auth_level == AuthLevel::Admin => {
+            return unsupported("it has no master key: `authLevel` must be anonymous or function");
         }
         // Its one output is the response.
         Trigger::Http(_) => return Ok(Outputs::default()),
