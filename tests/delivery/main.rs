@@ -4,11 +4,15 @@
 pub mod support;
 
 mod breaker;
+mod command_line;
 mod isolation;
 mod operators;
 mod outcomes;
 mod partner_double;
 mod python;
+#[path = "../operate/server.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod server;
 mod signatures;
 mod ssrf;
 mod wire;
