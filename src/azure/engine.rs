@@ -32,6 +32,7 @@ pub fn bus(
 ) -> anyhow::Result<(SharedBus, SharedDeadLetters)> {
     let client = Arc::new(service_bus(connection, clock)?);
     match config.bus.kind {
+        // Dead letters are received, which needs AMQP.
         #[cfg(feature = "servicebus-https")]
         BusKind::ServiceBusHttps => Ok((Arc::new(service_bus_https(connection)?), client)),
         _ => {

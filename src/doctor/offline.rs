@@ -48,13 +48,14 @@ pub fn configuration(config: &Config, path: &Path) -> Vec<Step> {
         steps.ok("secrets", format!("all there are, for {} vendors", config.vendors.len()));
     }
 
-    let admin = match &config.admin_key {
-        None => Some("there is no [admin]".to_owned()),
-        Some(key) => key.as_ref().err().map(ToString::to_string),
-    };
-    if let Some(missing) = admin {
-        let found = format!("{missing}: operators are answered 401 outside Azure");
-        steps.warn("operators", found, "Set SLUICE_ADMIN_KEY; in Azure the Functions host has keys of its own");
+    let without_key = "operators are answered 401";
+    let advice = "Set SLUICE_ADMIN_KEY, or what [admin] names";
+    match &config.admin_key {
+        // In Azure the Functions host has keys of its own.
+        _ if config.service_bus.is_some() => {}
+        None => steps.warn("operators", format!("there is no [admin]: {without_key}"), advice),
+        Some(Err(missing)) => steps.warn("operators", format!("{missing}: {without_key}"), advice),
+        Some(Ok(_)) => {}
     }
     let delivery = match &config.delivery.key {
         None => Some("there is no key in [delivery]".to_owned()),
@@ -62,11 +63,8 @@ pub fn configuration(config: &Config, path: &Path) -> Vec<Step> {
     };
     if let Some(missing) = delivery {
         let found = format!("{missing}: nothing can be sent to partners, and none can be added");
-        steps.warn(
-            "partners",
-            found,
-            "Set SLUICE_DELIVERY_KEY to 32 random bytes, for example openssl rand -base64 32",
-        );
+        let advice = "Set SLUICE_DELIVERY_KEY to 32 random bytes, for example openssl rand -base64 32";
+        steps.warn("partners", found, advice);
     }
 
     for connection in config.missing_connections() {

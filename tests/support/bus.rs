@@ -19,6 +19,7 @@ use sluice::{
     },
     bus::{Bus, Message, PublishError},
     clock::SharedClock,
+    dead_letters::SharedDeadLetters,
     functions,
     host::{
         encode::{self, Call},
@@ -116,6 +117,13 @@ impl Transport {
     }
 
     pub fn bus(&self, broker: &Broker) -> Arc<dyn Bus> {
+        match self {
+            Self::Embedded => Arc::new(broker.clone()),
+            Self::ServiceBus(client, _) => client.clone(),
+        }
+    }
+
+    pub fn dead_letters(&self, broker: &Broker) -> SharedDeadLetters {
         match self {
             Self::Embedded => Arc::new(broker.clone()),
             Self::ServiceBus(client, _) => client.clone(),

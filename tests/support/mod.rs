@@ -152,7 +152,7 @@ impl Documents for FaultyDocuments {
 }
 
 /// Whether the test binary says by its name that bus and documents are Azure's.
-const ON_AZURE: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"pipeline_on_azure");
+const ON_AZURE: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"pipeline_on_azure" | b"operate_on_azure");
 
 /// Embedded documents, or Cosmos DB's emulator.
 fn documents(paths: &engine::Paths, clock: &Arc<dyn Clock>) -> Arc<dyn Documents> {
@@ -227,7 +227,7 @@ impl TestApp {
         let ports = Ports {
             clock: clock.clone(),
             bus: bus.clone(),
-            dead_letters: Arc::new(broker.clone()),
+            dead_letters: transport.dead_letters(&broker),
             documents: documents.clone(),
             blobs: blobs::open_folder(&paths.blobs).unwrap(),
             outbound: outbound.clone(),
