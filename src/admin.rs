@@ -8,6 +8,8 @@
 
 mod audit;
 mod call;
+mod deliveries;
+mod partners;
 mod records;
 mod refusal;
 mod replays;
@@ -60,8 +62,15 @@ pub struct Resource {
 }
 
 /// Every resource there is.
-pub const RESOURCES: &[Resource] =
-    &[audit::RESOURCE, records::PARKED, records::RETRIES, records::DEAD_LETTERS, replays::RESOURCE];
+pub const RESOURCES: &[Resource] = &[
+    audit::RESOURCE,
+    deliveries::RESOURCE,
+    partners::RESOURCE,
+    records::PARKED,
+    records::RETRIES,
+    records::DEAD_LETTERS,
+    replays::RESOURCE,
+];
 
 /// Answers a request to `/manage/...`.
 pub async fn answer(app: &App, request: Request<Body>) -> Response<Body> {

@@ -11,16 +11,18 @@ use crate::{
     config::{Config, MissingSecret},
     dead_letters::SharedDeadLetters,
     deadline::Deadline,
+    delivery::{self, Breakers, Courier, Partners},
     documents::SharedDocuments,
     event::{Channel, Event},
     ingest::Certificates,
+    lease::Leases,
     ledger::{
         Ledger,
         outbox::{DESTINATION, TO_PARTNER},
         records::Destination,
     },
     outbound::SharedOutbound,
-    retry::Retries,
+    retry::{Retries, sweep::lease_duration},
     telemetry::{Meter, Tokens},
     vendors::Vendors,
 };
@@ -63,6 +65,11 @@ pub struct App {
     pub vendors: Vendors,
     pub ledger: Ledger,
     pub retries: Retries,
+    /// What one instance at a time works on.
+    pub leases: Leases,
+    pub partners: Arc<Partners>,
+    pub breakers: Arc<Breakers>,
+    pub courier: Arc<Courier>,
     pub tokens: Tokens,
     pub meter: Arc<Meter>,
 }
@@ -78,12 +85,22 @@ impl App {
         let ingest_bus = bus.clone();
         let bus: SharedBus = Arc::new(Deadline::new(limit, bus));
         let documents: SharedDocuments = Arc::new(Deadline::new(limit, documents));
+        let retries = Retries::new(bus.clone(), documents.clone(), clock.clone(), &config.retry);
+        let meter = Arc::new(Meter::new(config.vendors.keys()));
+        let partners = Arc::new(Partners::new(documents.clone()));
+        let breakers = Arc::new(Breakers::new(documents.clone(), clock.clone()));
+        let known = (partners.clone(), breakers.clone());
+        let courier = Courier::new(&config, (clock.clone(), documents.clone()), retries.clone(), known, meter.clone());
         let tokens = Tokens::new(config.privacy_key.as_ref().map_err(Clone::clone)?);
         Ok(Arc::new(Self {
             vendors: Vendors::from_config(&config.vendors),
             ledger: Ledger::new(documents.clone(), clock.clone()),
-            retries: Retries::new(bus.clone(), documents.clone(), clock.clone(), &config.retry),
-            meter: Arc::new(Meter::new(config.vendors.keys())),
+            leases: Leases::new(documents.clone(), clock.clone(), lease_duration(&config)),
+            retries,
+            partners,
+            breakers,
+            courier: Arc::new(courier),
+            meter,
             tokens,
             config,
             clock,
@@ -100,8 +117,9 @@ impl App {
     }
 
     /// Whom an event is announced to, once it is applied.
-    pub fn destinations(&self, _event: &Event) -> Vec<Destination> {
-        self.config.outbox.destinations.iter().cloned().map(Destination::Subscription).collect()
+    pub fn destinations(&self, partners: &delivery::Snapshot, event: &Event) -> Vec<Destination> {
+        let subscriptions = self.config.outbox.destinations.iter().cloned().map(Destination::Subscription);
+        subscriptions.chain(partners.destinations(event)).collect()
     }
 }
 

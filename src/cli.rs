@@ -3,12 +3,14 @@
 mod app_settings;
 mod audit;
 mod check;
+mod deliveries;
 mod doctor;
 mod explain;
 mod init_azure;
 mod moment;
 mod operator;
 mod package;
+mod partners;
 mod recovery;
 mod replays;
 mod run;
@@ -64,6 +66,10 @@ enum Command {
     InitAzure(init_azure::InitAzureArgs),
     /// Print every vendor: its scheme, what is missing, the URLs for its console, how long it waits and what it retries
     Vendors(vendors::VendorsArgs),
+    // Its help is with its arguments: it is longer than a line.
+    Partners(Box<partners::PartnersArgs>),
+    /// Print how partners fare: success, latency, breaker, retries
+    Deliveries(deliveries::DeliveriesArgs),
     /// What was given up on: list, show, replay, discard
     Parked(recovery::RecoveryArgs),
     /// What will be tried again by itself: list, show, replay (now), discard
@@ -142,6 +148,8 @@ pub fn main() -> ExitCode {
             Some(Command::Package(args)) => package::run(args),
             Some(Command::InitAzure(args)) => init_azure::run(args).await,
             Some(Command::Vendors(args)) => vendors::run(args),
+            Some(Command::Partners(args)) => partners::run(*args).await,
+            Some(Command::Deliveries(args)) => deliveries::run(args).await,
             Some(Command::Parked(args)) => recovery::run(Source::Parked, args).await,
             Some(Command::Retries(args)) => recovery::run(Source::Retries, args).await,
             Some(Command::DeadLetters(args)) => recovery::run(Source::DeadLetters, args).await,

@@ -5,6 +5,7 @@
 //! Every error names the file, the line and the key.
 
 mod connection;
+mod delivery;
 mod error;
 mod hosted;
 mod mapping;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 pub use connection::{Connection, MissingConnection};
+pub use delivery::Delivery;
 pub use error::ConfigError;
 pub use hosted::in_azure;
 pub use mapping::Mapping;
@@ -34,6 +36,7 @@ pub use signature::{Algorithm, Encoding, Layout, Part, SecretText, Signature, Te
 pub use stores::{BlobContainer, Blobs, Cosmos, Documents};
 pub use vendors::{Answer, Credential, Legacy, Scheme, VendorConfig};
 
+use delivery::DeliveryTable;
 use secrets::SecretSource;
 use stores::{BlobsTable, DocumentsTable};
 use vendors::VendorTable;
@@ -53,6 +56,7 @@ pub struct Config {
     pub dependencies: Dependencies,
     pub retry: Retry,
     pub outbox: Outbox,
+    pub delivery: Delivery,
     pub channels: Channels,
     /// Key of the tokens that stand for phone numbers and addresses.
     pub privacy_key: Result<Secret, MissingSecret>,
@@ -141,6 +145,8 @@ pub struct Retry {
     pub jitter: f64,
     /// The most records one sweep moves back to the bus.
     pub sweep_limit: usize,
+    /// The most records a sweep moves in a second.
+    pub sweep_rate: u32,
 }
 
 /// Where applied events are announced.
@@ -198,6 +204,7 @@ struct File {
     dependencies: Spanned<Dependencies>,
     retry: Spanned<Retry>,
     outbox: Spanned<Outbox>,
+    delivery: Option<Spanned<DeliveryTable>>,
     channels: Channels,
     privacy: Privacy,
     admin: Option<Admin>,
@@ -301,6 +308,7 @@ impl Config {
             .then(|| connection::resolve("bus.connection", &bus.connection, "__fullyQualifiedNamespace", environment));
         let privacy_key = secrets.resolve("privacy.key", &file.privacy.key)?;
         let admin_key = file.admin.map(|admin| secrets.resolve("admin.key", &admin.key)).transpose()?;
+        let delivery = delivery::resolve(file.delivery, &secrets)?;
         let mut vendors = BTreeMap::new();
         for (name, table) in file.vendors {
             let vendor = table.resolve(&at, &name, &secrets)?;
@@ -317,6 +325,7 @@ impl Config {
             dependencies: file.dependencies.into_inner(),
             retry: file.retry.into_inner(),
             outbox: file.outbox.into_inner(),
+            delivery,
             channels: file.channels,
             privacy_key,
             admin_key,

@@ -32,17 +32,20 @@ pub enum Container {
     Consent,
     /// Settings and counters that instances share.
     Registry,
+    /// What became of each delivery to a partner. Partition: the message key.
+    Deliveries,
 }
 
 impl Container {
     /// Every container.
-    pub const ALL: [Container; 6] = [
+    pub const ALL: [Container; 7] = [
         Container::Ledger,
         Container::Retries,
         Container::Parked,
         Container::Spool,
         Container::Consent,
         Container::Registry,
+        Container::Deliveries,
     ];
 
     /// The container's name in the store.
@@ -54,6 +57,7 @@ impl Container {
             Container::Spool => "spool",
             Container::Consent => "consent",
             Container::Registry => "registry",
+            Container::Deliveries => "deliveries",
         }
     }
 }
@@ -198,6 +202,8 @@ pub struct Filter {
 pub struct Query {
     /// Only this partition.
     pub partition: Option<String>,
+    /// Only partitions behind this one, in the order of their bytes.
+    pub after_partition: Option<String>,
     /// Only ids that start so.
     pub id_prefix: Option<String>,
     pub filters: Vec<Filter>,
@@ -205,6 +211,8 @@ pub struct Query {
     pub order_by: Option<&'static str>,
     /// Documents a page; 0 means 100.
     pub page_size: usize,
+    /// Bytes of bodies after which a page ends early, with one document at least; 0 means no limit.
+    pub page_bytes: usize,
     /// Where the page before ended.
     pub continuation: Option<String>,
 }
@@ -235,8 +243,19 @@ impl Query {
         self
     }
 
+    /// Skips this partition and all before it: with a page of one, each query finds the next partition that there is.
+    pub fn after_partition(mut self, partition: impl Into<String>) -> Self {
+        self.after_partition = Some(partition.into());
+        self
+    }
+
     pub fn page_size(mut self, documents: usize) -> Self {
         self.page_size = documents;
+        self
+    }
+
+    pub fn page_bytes(mut self, bytes: usize) -> Self {
+        self.page_bytes = bytes;
         self
     }
 }

@@ -4,6 +4,7 @@
 //! every other trigger is a `POST /{FunctionName}` with JSON, answered with JSON. `GET /` is the host asking whether the
 //! handler is up.
 
+mod deliver;
 mod health;
 mod ingest;
 mod operate;
@@ -71,6 +72,7 @@ pub struct Function {
 
 /// Every function there is.
 pub const FUNCTIONS: &[Function] = &[
+    Function { name: "deliver", entry: Entry::Invocation(|app, call| Box::pin(deliver::handle(app, call))) },
     Function { name: "health", entry: Entry::Http("health", |app, request| Box::pin(health::handle(app, request))) },
     Function { name: "ingest", entry: Entry::Http("incoming", |app, request| Box::pin(ingest::handle(app, request))) },
     Function { name: "operate", entry: Entry::Keyed("manage", |app, request| Box::pin(operate::handle(app, request))) },

@@ -10,15 +10,16 @@
 //! 3. A Service Bus trigger hands batches of envelopes to the processor of their channel ([`channels::process`]), which
 //!    normalises them into canonical events ([`event`]).
 //! 4. The [`ledger`] applies each event exactly once: one atomic commit per message in the [`documents`] store.
-//! 5. The ledger announces each event to whom the configuration names; [`projection`] turns announcements into rows for
-//!    SQL, which the host's output binding writes.
-//! 6. What failed waits in the retry table or is parked ([`retry`]); a timer brings back what is due.
+//! 5. The ledger announces each event to whom the configuration names: [`delivery`] passes announcements on to partners,
+//!    and [`projection`] turns them into rows for SQL, which the host's output binding writes.
+//! 6. What failed waits in the retry table or is parked ([`retry`]); a timer brings back what is due, one instance at a
+//!    time ([`lease`]).
 //! 7. What was given up on waits for operators, who find, replay or discard it ([`recovery`]) through `/manage`
 //!    ([`admin`]); what they do is written down ([`audit`]).
 //!
-//! Arrows point one way: functions use ingest, channels, ledger, projection and retry; those use the ports ([`bus`],
-//! [`dead_letters`], [`documents`], [`blobs`], [`sql`], [`outbound`], [`clock`]); the adapters ([`local`], [`azure`])
-//! implement the ports and are named only where the program is assembled ([`app`], [`cli`]).
+//! Arrows point one way: functions use ingest, channels, ledger, delivery, projection and retry; those use the ports
+//! ([`bus`], [`dead_letters`], [`documents`], [`blobs`], [`sql`], [`outbound`], [`clock`]); the adapters ([`local`],
+//! [`azure`]) implement the ports and are named only where the program is assembled ([`app`], [`cli`]).
 
 // The front pages of folders name their private files: they are read with `--document-private-items`.
 #![allow(rustdoc::private_intra_doc_links)]
@@ -35,6 +36,7 @@ pub mod clock;
 pub mod config;
 pub mod dead_letters;
 pub mod deadline;
+pub mod delivery;
 pub mod doctor;
 pub mod documents;
 pub mod envelope;
@@ -43,6 +45,7 @@ pub mod explain;
 pub mod functions;
 pub mod host;
 pub mod ingest;
+pub mod lease;
 pub mod ledger;
 pub mod local;
 pub mod outbound;

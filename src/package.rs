@@ -29,11 +29,12 @@ pub const APPS: &[AppPlan] = &[
     AppPlan { name: "sms", functions: &["process-sms"] },
     AppPlan { name: "email", functions: &["process-email"] },
     AppPlan { name: "voice", functions: &["process-voice"] },
-    AppPlan { name: "delivery", functions: &["project-sql"] },
+    AppPlan { name: "delivery", functions: &["deliver", "project-sql"] },
     AppPlan { name: "ops", functions: &["operate", "run-replays", "sweep-retries"] },
     AppPlan {
         name: "all",
         functions: &[
+            "deliver",
             "ingest",
             "operate",
             "process-sms",

@@ -16,9 +16,9 @@ use crate::{
     bus::{Message, Property, SharedBus},
     clock::{SharedClock, Timestamp},
     config,
-    documents::{CommitError, Container, Operation, SharedDocuments},
+    documents::{Action, CommitError, Container, Operation, SharedDocuments},
 };
-use records::{Attempt, Class, ParkedRecord, RetryRecord, StoredMessage, bucket_of};
+use records::{Attempt, Class, ParkedRecord, RetryRecord, StoredMessage, bucket_of, retry_partition};
 
 /// Application property: which attempt a message is. Absent on the first.
 pub const ATTEMPT: &str = "attempt";
@@ -55,27 +55,65 @@ pub struct Failure<'a> {
     pub channel: Option<&'a str>,
 }
 
+/// When a message is tried again.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The wait before each attempt after the first.
+    pub schedule: Vec<Duration>,
+    /// Each wait is varied by up to this share of itself, both ways (0 to 1).
+    pub jitter: f64,
+    /// Whoever failed wants to be left alone for so long: the next attempt is not before that.
+    pub not_within: Duration,
+}
+
+impl Plan {
+    /// How long to wait after this attempt; `None` when the attempts are used up.
+    fn wait(&self, attempt: u32) -> Option<Duration> {
+        let wait = self.schedule.get(attempt as usize - 1)?;
+        Some(self.jittered(*wait).max(self.not_within))
+    }
+
+    fn jittered(&self, wait: Duration) -> Duration {
+        let share = if self.jitter > 0.0 { rand::random_range(-self.jitter..=self.jitter) } else { 0.0 };
+        wait.mul_f64(1.0 + share)
+    }
+}
+
 /// Keeps failed messages.
 #[derive(Debug, Clone)]
 pub struct Retries {
     bus: SharedBus,
     documents: SharedDocuments,
     clock: SharedClock,
-    schedule: Vec<Duration>,
-    jitter: f64,
+    plan: Plan,
 }
 
 impl Retries {
     pub fn new(bus: SharedBus, documents: SharedDocuments, clock: SharedClock, config: &config::Retry) -> Self {
         let schedule = config.schedule.iter().map(|wait| **wait).collect();
-        Self { bus, documents, clock, schedule, jitter: config.jitter }
+        let plan = Plan { schedule, jitter: config.jitter, not_within: Duration::ZERO };
+        Self { bus, documents, clock, plan }
     }
 
     /// Keeps a message whose processing failed: to be tried again, or parked.
     ///
     /// # Errors
     /// Nothing took it; the caller must not settle the message.
-    pub async fn keep(&self, topic: &str, mut message: StoredMessage, failure: Failure<'_>) -> Result<Kept, NotKept> {
+    pub async fn keep(&self, topic: &str, message: StoredMessage, failure: Failure<'_>) -> Result<Kept, NotKept> {
+        self.keep_by(&self.plan, topic, message, failure).await
+    }
+
+    /// [`keep`](Self::keep), with a plan of the caller's own.
+    ///
+    /// # Errors
+    /// Nothing took it; the caller must not settle the message.
+    pub async fn keep_by(
+        &self,
+        plan: &Plan,
+        topic: &str,
+        mut message: StoredMessage,
+        failure: Failure<'_>,
+    ) -> Result<Kept, NotKept> {
         let now = self.clock.now();
         let attempt = message.attempt();
         let mut history = message.history();
@@ -83,7 +121,7 @@ impl Retries {
 
         let wait = match failure.class {
             Class::Permanent => None,
-            Class::Transient => self.schedule.get(attempt as usize - 1).copied(),
+            Class::Transient => plan.wait(attempt),
         };
         let Some(wait) = wait else {
             let reason = match failure.class {
@@ -92,19 +130,47 @@ impl Retries {
             };
             return self.park(topic, message, history, reason, &failure).await;
         };
-        let due_at = now + self.jittered(wait);
         message.properties.insert(ATTEMPT.into(), Property::Integer(i64::from(attempt) + 1));
         message.properties.insert(HISTORY.into(), Property::from(history_text(&history)));
         let id = message.record_id();
-        message.message_id = match message.properties.get(REPLAY).and_then(Property::as_str) {
+        let message_id = match message.properties.get(REPLAY).and_then(Property::as_str) {
             Some(replay) => format!("{id}:{replay}:{}", attempt + 1),
             None => format!("{id}:{}", attempt + 1),
         };
+        self.wait(topic, message, message_id, now + wait, &failure).await
+    }
+
+    /// Puts a message off whose processing was not tried: it comes back at this time as the attempt that it is. Its message
+    /// id is a new one, because duplicate detection has seen the old one.
+    ///
+    /// # Errors
+    /// Nothing took it; the caller must not settle the message.
+    pub async fn put_off(
+        &self,
+        topic: &str,
+        message: StoredMessage,
+        due_at: Timestamp,
+        why: Failure<'_>,
+    ) -> Result<Kept, NotKept> {
+        let message_id = format!("{}:{}:{}", message.record_id(), message.attempt(), Uuid::now_v7());
+        self.wait(topic, message, message_id, due_at, &why).await
+    }
+
+    async fn wait(
+        &self,
+        topic: &str,
+        mut message: StoredMessage,
+        message_id: String,
+        due_at: Timestamp,
+        failure: &Failure<'_>,
+    ) -> Result<Kept, NotKept> {
+        let id = message.record_id();
+        let came_as = std::mem::replace(&mut message.message_id, message_id);
         let record = RetryRecord {
-            bucket: bucket_of(&id),
+            bucket: retry_partition(&id, message.partner().as_deref()),
             id,
             due_at,
-            attempt: attempt + 1,
+            attempt: message.attempt(),
             class: failure.class,
             topic: topic.to_owned(),
             message_key: message.message_key(),
@@ -114,7 +180,7 @@ impl Retries {
             partner: message.partner(),
             message,
         };
-        if let Err(store) = self.write(&record).await {
+        if let Err(store) = self.write(&record, &came_as).await {
             self.schedule_copy(topic, record.message, due_at, store).await?;
         }
         Ok(Kept::UntilDue(due_at))
@@ -122,8 +188,9 @@ impl Retries {
 
     /// Writes a record, unless the store has one of the same callback that is as far or further. An old delivery that
     /// comes again (its batch failed, its lock ran out) must not set a callback back: the broker has seen the message id
-    /// of that attempt, and would drop it.
-    async fn write(&self, record: &RetryRecord) -> Result<(), String> {
+    /// of that attempt, and would drop it. The record that this very message came from (`came_as`) is not in the way:
+    /// the sweep may not have deleted it yet, and must then find that it was changed.
+    async fn write(&self, record: &RetryRecord, came_as: &str) -> Result<(), String> {
         let mut write = Operation::create(record.id.clone(), record);
         loop {
             match self.documents.commit(Container::Retries, &record.bucket, vec![write]).await {
@@ -134,12 +201,35 @@ impl Retries {
             let found = self.documents.read(Container::Retries, &record.bucket, &record.id).await;
             write = match found.map_err(|error| error.to_string())? {
                 Some(document) => match document.parse::<RetryRecord>() {
-                    Ok(known) if known.attempt >= record.attempt => return Ok(()),
+                    Ok(known) if known.message.message_id == record.message.message_id => return Ok(()),
+                    Ok(known) if known.attempt >= record.attempt && known.message.message_id != came_as => {
+                        return Ok(());
+                    }
                     _ => Operation::replace(record.id.clone(), record, document.etag),
                 },
                 // The sweep took it in between.
                 None => Operation::create(record.id.clone(), record),
             };
+        }
+    }
+
+    /// Removes the record of a message that is done after all. One that belongs to a later attempt stays.
+    ///
+    /// # Errors
+    /// The store failed: the message comes back when it is due.
+    pub async fn forget(&self, message: &StoredMessage) -> Result<(), CommitError> {
+        let id = message.record_id();
+        let partition = retry_partition(&id, message.partner().as_deref());
+        let found = self.documents.read(Container::Retries, &partition, &id).await;
+        let Some(document) = found.map_err(|error| CommitError::Unavailable(error.to_string()))? else { return Ok(()) };
+        if document.parse::<RetryRecord>().is_ok_and(|known| known.attempt > message.attempt()) {
+            return Ok(());
+        }
+        let delete = Operation { id, action: Action::Delete { if_match: Some(document.etag) } };
+        match self.documents.commit(Container::Retries, &partition, vec![delete]).await {
+            // Whoever changed it had a reason.
+            Ok(_) | Err(CommitError::PreconditionFailed { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -171,8 +261,8 @@ impl Retries {
             Ok(_) => Ok(Kept::Parked),
             // Not even parking works: come back in a while and find the same failure again.
             Err(store) => {
-                let wait = self.schedule.first().copied().unwrap_or(Duration::from_secs(5));
-                let due_at = now + self.jittered(wait);
+                let wait = self.plan.wait(1).unwrap_or(Duration::from_secs(5));
+                let due_at = now + wait;
                 let mut message = record.message;
                 message.message_id = format!("{}:{}", record.id, Uuid::now_v7());
                 self.schedule_copy(topic, message, due_at, store.to_string()).await?;
@@ -190,11 +280,6 @@ impl Retries {
     ) -> Result<(), NotKept> {
         let copy = Message { scheduled_enqueue_time: Some(due_at), ..message.into_message() };
         self.bus.publish(topic, copy).await.map_err(|bus| NotKept { store, bus: bus.to_string() })
-    }
-
-    fn jittered(&self, wait: Duration) -> Duration {
-        let share = if self.jitter > 0.0 { rand::random_range(-self.jitter..=self.jitter) } else { 0.0 };
-        wait.mul_f64(1.0 + share)
     }
 }
 

@@ -1,9 +1,11 @@
 //! What an operator sees: log lines, counters, and the tokens that stand for people in both.
 
 mod meter;
+mod partners;
 mod tokens;
 
-pub use meter::{Count, Meter, VendorCounts, read_counts};
+pub use meter::{Count, Meter, VendorCounts, read_counts, read_partner_counts};
+pub use partners::{LastError, PartnerCounts, Sent};
 pub use tokens::Tokens;
 
 use std::io::IsTerminal;

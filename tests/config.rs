@@ -96,6 +96,23 @@ fn stores_are_in_the_data_folder_unless_the_file_or_the_environment_says_azure()
 }
 
 #[test]
+fn without_the_table_deliveries_have_defaults_and_no_key() {
+    let text = shipped();
+    let start = text.find("[delivery]").unwrap();
+    let end = start + text[start..].find("\n[channels.sms]").unwrap();
+    let without = parse(&format!("{}{}", &text[..start], &text[end..]), &[]).unwrap();
+    let with = parse(&text, &[]).unwrap();
+    assert!(without.delivery.key.is_none() && with.delivery.key.as_ref().is_some_and(Result::is_ok));
+    let figures = |config: &Config| {
+        let delivery = config.delivery.clone();
+        format!("{:?}", sluice::config::Delivery { key: None, ..delivery })
+    };
+    assert_eq!(figures(&without), figures(&with), "the file says what holds without it");
+    let production = parse(&text, &[("SLUICE_PROFILE", "production")]).unwrap();
+    assert!(production.delivery.key.unwrap().is_err());
+}
+
+#[test]
 fn unknown_keys_and_wrong_types_name_file_line_and_key() {
     let line = line_of("body_limit");
     let unknown = error_of("body_limit = ", "body_limits = ");
@@ -119,6 +136,17 @@ fn values_that_cannot_be_meant_are_refused() {
             "[documents]\nkind = \"mongo\"",
             "documents.kind: `mongo` is not a kind: use embedded or cosmos",
         ),
+        ("schedule = [\"5s\"", "schedule = [\"0s\"", "retry.schedule: each wait must be more than 0"),
+        ("concurrency = 8", "concurrency = 0", "delivery.concurrency: must lie between 1 and 64"),
+        ("disable_after = \"5d\"", "disable_after = \"0s\"", "delivery.disable_after: must be more than 0"),
+        ("keep_records = \"30d\"", "keep_records = \"0s\"", "delivery.keep_records: must be more than 0"),
+        ("former_secret = \"24h\"", "former_secret = \"9y\"", "delivery.former_secret: must be at most a year"),
+        (
+            "timeout = \"10s\"\nconcurrency",
+            "timeout = \"31s\"\nconcurrency",
+            "delivery.timeout: must be more than 0 and at most 30s",
+        ),
+        ("env:SLUICE_DELIVERY_KEY", "a-secret", "delivery.key: a secret is named as"),
         ("jitter = 0.2", "jitter = 2.0", "retry.jitter: must lie between 0 and 1"),
         ("\"http://127.0.0.1:7071\"", "\"127.0.0.1\"", "public_url: `127.0.0.1` is not a URL"),
         ("\"http://127.0.0.1:7071\"", "\"https://x/?a=b\"", "without query and fragment"),
@@ -146,6 +174,7 @@ fn values_that_cannot_be_meant_are_refused() {
         ("schedule = [\"5s\"", "schedule = [\"0s\"", "retry.schedule: each wait must be more than 0"),
         ("schedule = [\"5s\"", "schedule = [\"300000years\"", "at most a year"),
         ("sweep_limit = 20000", "sweep_limit = 0", "retry.sweep_limit: must be more than 0"),
+        ("sweep_rate = 4000", "sweep_rate = 0", "retry.sweep_rate: must be more than 0"),
         ("destinations = []", "destinations = [\"crm\", \"crm\"]", "outbox.destinations: names one twice"),
         ("destinations = []", "destinations = [\"deliver\"]", "outbox.destinations: has the name of a subscription"),
         ("destinations = []", "destinations = [\"a/b\"]", "outbox.destinations: each must be 1 to 40"),

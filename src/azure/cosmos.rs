@@ -41,6 +41,13 @@ use query::Search;
 /// Items that the service is asked for at once, at the most.
 const MOST_AT_ONCE: u32 = 1000;
 
+/// The documents of a page, and whether others follow.
+#[derive(Default)]
+struct Found {
+    documents: Vec<Document>,
+    more: bool,
+}
+
 /// The store.
 pub struct CosmosDocuments {
     account: Account,
@@ -116,20 +123,24 @@ impl CosmosDocuments {
         found.map_err(|error| self.failure(container, &error))
     }
 
-    async fn found(&self, client: &ContainerClient, search: &Search) -> azure_data_cosmos::Result<Vec<Document>> {
+    async fn found(&self, client: &ContainerClient, search: &Search) -> azure_data_cosmos::Result<Found> {
         let at_once = u32::try_from(search.page_size).unwrap_or(u32::MAX).saturating_add(1).min(MOST_AT_ONCE);
         let hint = NonZeroU32::new(at_once).map_or(MaxItemCountHint::ServerDecides, MaxItemCountHint::Limit);
         let options = QueryOptions::default().with_max_item_count(hint);
         let mut found = client.query_items::<Stored>(search.page()?, search.scope(), Some(options)).await?;
-        let mut documents = Vec::new();
+        let mut page = Found::default();
+        let mut bytes = 0;
         while let Some(stored) = found.try_next().await? {
-            documents.push(Document::from(stored));
             // One more than the page holds: there is a next one.
-            if documents.len() > search.page_size {
+            if page.documents.len() >= search.page_size || (search.page_bytes > 0 && bytes >= search.page_bytes) {
+                page.more = true;
                 break;
             }
+            let document = Document::from(stored);
+            bytes += document.body.len();
+            page.documents.push(document);
         }
-        Ok(documents)
+        Ok(page)
     }
 
     async fn counted(&self, client: &ContainerClient, search: &Search) -> azure_data_cosmos::Result<u64> {
@@ -162,11 +173,10 @@ impl Documents for CosmosDocuments {
         let search = Search::new(container, query)?;
         let client = self.container(container).await.map_err(Failure::reading)?;
         let found = self.found(client, &search).await;
-        let mut documents = found.map_err(|error| self.failure(container, &error).reading())?;
-        if documents.len() <= search.page_size {
+        let Found { documents, more } = found.map_err(|error| self.failure(container, &error).reading())?;
+        if !more {
             return Ok(Page { documents, continuation: None });
         }
-        documents.truncate(search.page_size);
         let place = documents.last().map(|last| search.place_of(last)).transpose()?;
         let continuation = place.map(|place| continuation::write(&search.fingerprint, place));
         Ok(Page { documents, continuation })

@@ -20,7 +20,8 @@ use crate::{
     dead_letters::SharedDeadLetters,
 };
 
-/// The Service Bus namespace, over what the configuration says. Connects at once where it keeps connections.
+/// The Service Bus namespace, over what the configuration says, and its dead letters, which only AMQP gives out. Connects
+/// at once where it keeps connections.
 ///
 /// # Errors
 /// A setting is missing or malformed. Whether the namespace can be reached shows later.

@@ -20,10 +20,7 @@ use crate::{
     event::{Channel, Event},
     host::ServiceBusMessage,
     ledger::{Applied, Arrival, LedgerError, outbox},
-    retry::{
-        Failure, Kept, NotKept,
-        records::{Class, StoredMessage},
-    },
+    retry::{Failure, Kept, NotKept, records::Class},
     telemetry::Count,
     vendors::{Callback, Vendor},
 };
@@ -160,8 +157,10 @@ async fn arrivals(app: &App, channel: Channel, envelope: &Envelope<'_>) -> Resul
     let mut events = events_of(vendor.as_ref(), &callback)?;
     opt_out::infer_keywords(&mut events, &app.config.channels);
     let envelope_id: Arc<str> = envelope.id.as_str().into();
+    // Without the partners nobody can tell who is owed these events.
+    let partners = app.partners.current().await.map_err(Problem::transient)?;
     let arrival = |event| Arrival {
-        destinations: app.destinations(&event),
+        destinations: app.destinations(&partners, &event),
         event,
         envelope_id: envelope_id.clone(),
         received_at: envelope.time,
@@ -257,7 +256,7 @@ async fn keep(
     let (vendor, channel, error) = (vendor.as_deref(), channel.name(), problem.error.clone());
     let envelope = message.correlation_id.as_deref().unwrap_or_default();
     let failure = Failure { class: problem.class, error: problem.error, vendor, channel: Some(channel) };
-    match app.retries.keep(&app.config.bus.callbacks_topic, StoredMessage::from(message), failure).await? {
+    match app.retries.keep(&app.config.bus.callbacks_topic, message.into(), failure).await? {
         Kept::UntilDue(due_at) => {
             tracing::warn!(channel, vendor, envelope, error, %due_at, "a callback is tried again");
         }

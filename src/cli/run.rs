@@ -67,7 +67,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             tracing::error!(function = name, reason, "the function is not loaded");
         }
     }
-    let engine = Engine::open(&places.data, config)?;
+    let engine = Engine::open(&places.data, config).await?;
     let broker = engine.broker.clone().context(
         "bus.kind is service-bus, and the one-machine system brings its own broker: start `sluice serve` behind the \
          Functions host, or set SLUICE_BUS=embedded",

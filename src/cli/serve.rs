@@ -48,7 +48,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     for missing in config.missing_secrets() {
         tracing::error!(%missing, "a secret is missing: its vendor is answered 503");
     }
-    let engine = Engine::open(&args.places.data, config)?;
+    let engine = Engine::open(&args.places.data, config).await?;
     let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
     // The host connects to the IPv4 loopback and takes an accepted connection as a ready handler: bind last.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))

@@ -8,6 +8,7 @@ use clap::Args;
 use super::Places;
 use crate::{
     channels::status::effective_time,
+    delivery::record::{DeliveryRecord, State},
     documents::{Comparison, Container, Documents, Query, query_all},
     event::Event,
     ledger::records::{EVENT_PREFIX, EventRecord, OUTBOX_PREFIX, OutboxRecord, STATUS_ID, StatusRecord},
@@ -80,6 +81,13 @@ pub(super) async fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
         let to: Vec<_> = record.destinations.iter().map(ToString::to_string).collect();
         writeln!(out, "  {} to {} since {}", record.event.event_type, to.join(", "), time(record.created_at))?;
     }
+    let deliveries = query_all(documents, Container::Deliveries, Query::partition(key)).await?;
+    if !deliveries.is_empty() {
+        writeln!(out, "\n  deliveries")?;
+    }
+    for document in deliveries {
+        write_delivery(&mut out, &document.parse()?, args.reveal)?;
+    }
     if !retries.is_empty() {
         writeln!(out, "\n  retries")?;
     }
@@ -98,6 +106,35 @@ pub(super) async fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
     }
     super::print(&out)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn write_delivery(out: &mut String, record: &DeliveryRecord, reveal: bool) -> std::fmt::Result {
+    let state = match record.state {
+        State::Pending => "pending",
+        State::Delivered => "delivered",
+        State::Parked => "parked",
+    };
+    writeln!(out, "  {} to {}: {state} ({})", record.event_type, record.partner, record.event_id)?;
+    let unseen = (record.attempted as usize).saturating_sub(record.attempts.len());
+    if unseen > 0 {
+        writeln!(out, "    {unseen} earlier attempts")?;
+    }
+    for attempt in &record.attempts {
+        let outcome = match (&attempt.error, attempt.status) {
+            (Some(error), _) => error.clone(),
+            (None, Some(status)) => format!("answered {status}"),
+            (None, None) => "no answer".to_owned(),
+        };
+        let (number, at, latency) = (attempt.number, time(attempt.at), attempt.latency_ms);
+        writeln!(out, "    attempt {number} at {at} after {latency} ms: {outcome}")?;
+        // Partners repeat what they were sent, and that has people in it.
+        match &attempt.response {
+            Some(response) if reveal => writeln!(out, "      {}", response.escape_debug())?,
+            Some(response) => writeln!(out, "      {} bytes of answer (hidden)", response.len())?,
+            None => {}
+        }
+    }
+    Ok(())
 }
 
 fn write_history(out: &mut String, history: &[Attempt]) -> std::fmt::Result {

@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use toml::Spanned;
 
 use super::{ConfigError, File, error::Locator};
+use crate::delivery::changes::{LONGEST_TIMEOUT, MOST_AT_ONCE, MOST_WAITS};
 
 /// What is left of a bus message of 256 KB (Service Bus Standard) beside 64 KB of properties.
 const LARGEST_ENVELOPE: ByteSize = ByteSize::kib(192);
@@ -47,6 +48,26 @@ pub(super) fn check(at: &Locator, file: &File) -> Result<(), ConfigError> {
     table.refuse_if("schedule", unfit, "each wait must be more than 0 and at most a year")?;
     table.refuse_if("jitter", !(0.0..=1.0).contains(&retry.jitter), "must lie between 0 and 1")?;
     table.refuse_if("sweep_limit", retry.sweep_limit == 0, not_zero)?;
+    table.refuse_if("sweep_rate", retry.sweep_rate == 0, not_zero)?;
+
+    if let Some(delivery) = &file.delivery {
+        let table = Table { at, name: "delivery", start: start(delivery) };
+        let delivery = delivery.get_ref();
+        table.refuse_if("schedule", delivery.schedule.is_empty(), "is empty: whatever fails once would be parked")?;
+        let unfit = delivery.schedule.iter().any(|wait| wait.is_zero() || **wait > LONGEST_WAIT);
+        table.refuse_if("schedule", unfit, "each wait must be more than 0 and at most a year")?;
+        let many = delivery.schedule.len() > MOST_WAITS;
+        table.refuse_if("schedule", many, &format!("has more than {MOST_WAITS} waits"))?;
+        table.refuse_if("jitter", !(0.0..=1.0).contains(&delivery.jitter), "must lie between 0 and 1")?;
+        let unfit = delivery.timeout.is_zero() || delivery.timeout > LONGEST_TIMEOUT;
+        table.refuse_if("timeout", unfit, &format!("must be more than 0 and at most {LONGEST_TIMEOUT:?}"))?;
+        let unfit = !(1..=MOST_AT_ONCE).contains(&delivery.concurrency);
+        table.refuse_if("concurrency", unfit, &format!("must lie between 1 and {MOST_AT_ONCE}"))?;
+        table.refuse_if("former_secret", delivery.former_secret > LONGEST_WAIT, "must be at most a year")?;
+        table.refuse_if("disable_after", delivery.disable_after.is_zero(), not_zero)?;
+        let unfit = delivery.keep_records.is_zero() || delivery.keep_records > LONGEST_WAIT;
+        table.refuse_if("keep_records", unfit, "must be more than 0 and at most a year")?;
+    }
 
     let table = Table { at, name: "outbox", start: start(&file.outbox) };
     let names = &outbox.destinations;

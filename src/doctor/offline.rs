@@ -57,6 +57,15 @@ pub fn configuration(config: &Config, path: &Path) -> Vec<Step> {
         Some(Err(missing)) => steps.warn("operators", format!("{missing}: {without_key}"), advice),
         Some(Ok(_)) => {}
     }
+    let delivery = match &config.delivery.key {
+        None => Some("there is no key in [delivery]".to_owned()),
+        Some(key) => key.as_ref().err().map(ToString::to_string),
+    };
+    if let Some(missing) = delivery {
+        let found = format!("{missing}: nothing can be sent to partners, and none can be added");
+        let advice = "Set SLUICE_DELIVERY_KEY to 32 random bytes, for example openssl rand -base64 32";
+        steps.warn("partners", found, advice);
+    }
 
     for connection in config.missing_connections() {
         let advice = "Set one of the two, or the section's `kind` to embedded";

@@ -11,7 +11,7 @@ use super::{Container, DocumentsError, Query};
 pub(crate) struct Place(pub Option<SortKey>, pub String, pub String);
 
 /// The value that a document was sorted by.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum SortKey {
     Integer(i64),
     /// Its bits: a number that came back rounded would repeat a document or hide one.
@@ -21,8 +21,18 @@ pub(crate) enum SortKey {
 
 /// What a query's continuations begin with: tells them from another query's. Pages may change their size on the way.
 pub(crate) fn fingerprint(container: Container, query: &Query) -> String {
-    let Query { partition, id_prefix, filters, order_by, page_size: _, continuation: _ } = query;
-    let hash = Sha256::digest(format!("{container:?} {partition:?} {id_prefix:?} {filters:?} {order_by:?}"));
+    let Query {
+        partition,
+        after_partition,
+        id_prefix,
+        filters,
+        order_by,
+        page_size: _,
+        page_bytes: _,
+        continuation: _,
+    } = query;
+    let place = format!("{container:?} {partition:?} {after_partition:?} {id_prefix:?}");
+    let hash = Sha256::digest(format!("{place} {filters:?} {order_by:?}"));
     hex::encode(&hash[..8])
 }
 

@@ -7,9 +7,14 @@ use crate::{
 };
 
 pub(super) async fn handle(app: &App, _call: &Invocation<'_>) -> Result<InvocationResult, InvocationFailure> {
-    let ports = Ports { bus: app.bus.as_ref(), documents: app.documents.as_ref(), blobs: app.blobs.as_ref() };
-    let swept =
-        sweep(ports, &app.config, app.clock.now()).await.map_err(|error| InvocationFailure::new(error.to_string()))?;
+    let ports = Ports {
+        bus: app.bus.as_ref(),
+        documents: app.documents.as_ref(),
+        blobs: app.blobs.as_ref(),
+        clock: app.clock.as_ref(),
+        leases: &app.leases,
+    };
+    let swept = sweep(ports, &app.config).await.map_err(|error| InvocationFailure::new(error.to_string()))?;
     let mut result = InvocationResult::default();
     if !swept.is_empty() {
         tracing::info!(

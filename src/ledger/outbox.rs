@@ -13,13 +13,11 @@ use super::{
 use crate::{
     bus::{Bus, Message, Properties, Property, PublishError},
     clock::{Timestamp, millis},
-    documents::{CommitError, Comparison, Container, Document, Documents, DocumentsError, Operation, Query},
+    documents::{CommitError, Comparison, Container, Documents, Operation, Query},
 };
 
 /// An entry this old was left behind: its own processor would have published it by now.
 const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(30);
-/// Entries relayed by one sweep, at the most.
-const PAGE: usize = 1000;
 
 /// Application property of announcements, which their subscriptions filter by: `partner`, or the subscription's own name.
 pub const DESTINATION: &str = "destination";
@@ -63,22 +61,12 @@ pub async fn delete(documents: &dyn Documents, record: &OutboxRecord) -> Result<
     Ok(())
 }
 
-/// The oldest entries that a crash or a broker's absence left behind, `limit` at the most.
-///
-/// # Errors
-/// The store failed.
-pub async fn left_behind(
-    documents: &dyn Documents,
-    now: Timestamp,
-    limit: usize,
-) -> Result<Vec<Document>, DocumentsError> {
-    let before = now - LEFT_BEHIND_AFTER;
-    let query = Query::all()
+/// Finds the entries that a crash or a broker's absence left behind, the oldest first.
+pub fn left_behind(now: Timestamp) -> Query {
+    Query::all()
         .id_prefix(OUTBOX_PREFIX)
-        .filter("created_at", Comparison::LessOrEqual, millis::text(before))
+        .filter("created_at", Comparison::LessOrEqual, millis::text(now - LEFT_BEHIND_AFTER))
         .order_by("created_at")
-        .page_size(limit.min(PAGE));
-    Ok(documents.query(Container::Ledger, &query).await?.documents)
 }
 
 /// The messages that announce an entry, one for each destination.

@@ -149,3 +149,32 @@ impl Documents for LocalDocuments {
         writer.run(job).await?
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::SystemClock, documents::Comparison::LessOrEqual};
+
+    #[tokio::test]
+    async fn a_folder_that_an_earlier_version_wrote_is_opened_with_everything_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("documents.sqlite");
+        for version in 1..schema::PROFILE.migrations.len() {
+            std::fs::remove_file(&path).ok();
+            let old = Connection::open(&path).unwrap();
+            for migration in &schema::PROFILE.migrations[..version] {
+                old.execute_batch(migration).unwrap();
+            }
+            old.pragma_update(None, "user_version", version as i64).unwrap();
+            let insert = "INSERT INTO document VALUES (1, 'partner:a', ?1, 1, NULL, '{\"due_at\":\"2025\"}')";
+            for id in ["x", "y"] {
+                old.execute(insert, [id]).unwrap();
+            }
+            drop(old);
+            let store = LocalDocuments::open(&path, Arc::new(SystemClock)).unwrap();
+            let due = Query::partition("partner:a").filter("due_at", LessOrEqual, "2026").order_by("due_at");
+            let found = store.query(Container::Retries, &due).await.unwrap().documents;
+            assert_eq!(found.iter().map(|document| document.id.as_str()).collect::<Vec<_>>(), ["x", "y"]);
+        }
+    }
+}

@@ -33,7 +33,7 @@ impl Engine {
     ///
     /// # Errors
     /// Another process uses the folder, it cannot be opened, or the privacy key is missing.
-    pub fn open(folder: &Path, config: Config) -> anyhow::Result<Self> {
+    pub async fn open(folder: &Path, config: Config) -> anyhow::Result<Self> {
         let paths = paths(folder);
         // A deployed app has nothing here, and its disk may be read-only.
         if !config.embedded().is_empty() {
@@ -48,7 +48,12 @@ impl Engine {
         };
         let outbound = Arc::new(HttpsClient::new()?);
         let ports = Ports { clock, bus, dead_letters, documents, blobs, outbound };
-        Ok(Self { app: App::new(config, ports)?, broker })
+        let app = App::new(config, ports)?;
+        if matches!(app.config.documents, config::Documents::Embedded) {
+            // This process alone has the store: whoever held a lease was killed.
+            app.leases.free_all().await?;
+        }
+        Ok(Self { app, broker })
     }
 
     /// Writes the last counters and closes the files.

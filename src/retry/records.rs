@@ -1,4 +1,5 @@
-//! The documents of containers `retries`, `parked` and `spool`. Partition: a bucket, so that they spread.
+//! The documents of containers `retries`, `parked` and `spool`. Partition: a bucket, so that they spread; a partner's
+//! retry records have one of their own.
 
 use std::borrow::Cow;
 
@@ -135,6 +136,10 @@ impl StoredMessage {
 
     /// The message key, where the envelope names one message.
     pub fn message_key(&self) -> Option<String> {
+        // An announcement's subject is the whole key.
+        if self.properties.contains_key(DELIVERY) {
+            return self.subject.clone();
+        }
         let vendor = self.properties.get("vendor").and_then(Property::as_str)?;
         Some(format!("{vendor}:{}", self.subject.as_deref()?))
     }
@@ -159,6 +164,7 @@ impl StoredMessage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RetryRecord {
     pub id: String,
+    /// The partition: see [`retry_partition`].
     pub bucket: String,
     #[serde(with = "millis")]
     pub due_at: Timestamp,
@@ -214,6 +220,14 @@ pub struct SpoolRecord {
     pub topic: String,
     pub message: StoredMessage,
 }
+
+/// The partition of a retry record: one for each partner, so that none stands in another's way, and buckets for the rest.
+pub fn retry_partition(id: &str, partner: Option<&str>) -> String {
+    partner.map_or_else(|| bucket_of(id), |partner| format!("{PARTNER_PARTITION}{partner}"))
+}
+
+/// Partitions of partners' retry records start so; the partner's name follows.
+pub const PARTNER_PARTITION: &str = "partner:";
 
 /// The partition of a record: the last hexadecimal digit of its id, which is random.
 pub fn bucket_of(id: &str) -> String {

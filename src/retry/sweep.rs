@@ -1,35 +1,50 @@
 //! The sweep: brings back what is due. It relays the spool, publishes due retry records, and publishes outbox entries
 //! that were left behind.
 //!
-//! Each record is published first and deleted after: a crash in between publishes it again under the same message id,
-//! and what duplicate detection does not catch, the ledger does. Two sweeps at once do no harm for the same reason.
-//! Nothing stands in the way of what is behind it: what the bus will never take is parked, what cannot be read is passed
-//! over, and a kind that fails does not keep the others waiting.
+//! What is due belongs to a scope ([`scopes`]): the callbacks' retries, each partner's, the spool, the outbox. All scopes
+//! that have something due are worked on side by side, in pages, and queue for a turn after each page; so one scope's
+//! million records do not delay another's ten. A scope is worked on under its lease, so two sweeps at once share the scopes
+//! and dispatch nothing twice. While a partner's breaker is open its records are left alone, but for a probe. How much
+//! one sweep does, and how fast, is in [`budget`].
+//!
+//! Each record is published first and deleted after, under its etag ([`relay`], [`forward`]): a crash in between
+//! publishes it again under the same message id, and what duplicate detection does not catch, the ledger does. Nothing
+//! stands in the way of what is behind it: what the bus will never take is parked, what cannot be read is passed over,
+//! and a scope that fails does not keep the others waiting.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-use object_store::{ObjectStore, ObjectStoreExt, path::Path};
-use serde::de::DeserializeOwned;
+mod blobs;
+mod budget;
+mod forward;
+mod relay;
+mod scopes;
 
-use super::records::{ParkedRecord, RetryRecord, SpoolRecord, StoredMessage, bucket_of};
-use crate::{
-    bus::{Bus, Message, Property, PublishError},
-    clock::{Timestamp, millis},
-    config::Config,
-    deadline::within,
-    documents::{Action, CommitError, Comparison, Container, Document, Documents, DocumentsError, Operation, Query},
-    envelope::{Envelope, check_in},
-    ledger::{
-        outbox::{self, OutboxError},
-        records::OutboxRecord,
-    },
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-/// Records on their way to the bus at once.
-const CONCURRENCY: usize = 64;
-/// Records read at once.
-const PAGE: usize = 500;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use object_store::ObjectStore;
+use tokio::{sync::Semaphore, time::Instant};
+
+use crate::{
+    bus::{Bus, PublishError},
+    clock::Clock,
+    config::Config,
+    delivery::breakers::BreakerRecord,
+    documents::{CommitError, Documents, DocumentsError},
+    lease::{LeaseError, Leases},
+};
+use budget::Budget;
+use scopes::{Found, Kind, Scope};
+
 /// Blobs of the spool's last resort start so.
 pub const SPOOL_PREFIX: &str = "spool";
+/// Pages in memory at once, each of another scope: see [`relay`] for how large they are.
+const TURNS: usize = 8;
+/// How long after a look the sweep looks again for scopes, while it has work; or as long as the look took, if that is more.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What one sweep brought back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,9 +58,17 @@ impl Swept {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    fn add(&mut self, kind: Kind, moved: usize) {
+        match kind {
+            Kind::Spool | Kind::SpooledBlobs => self.spooled += moved,
+            Kind::Retries => self.retries += moved,
+            Kind::Outbox => self.outbox += moved,
+        }
+    }
 }
 
-/// Why a sweep ended early. What it had brought back stays so, and the next one goes on.
+/// Why a sweep could not bring back everything. What it had brought back stays so, and the next one goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     #[error(transparent)]
@@ -55,7 +78,7 @@ pub enum SweepError {
     #[error(transparent)]
     Delete(#[from] CommitError),
     #[error(transparent)]
-    Outbox(#[from] OutboxError),
+    Lease(#[from] LeaseError),
     #[error("the blob store failed: {0}")]
     Blobs(#[from] object_store::Error),
 }
@@ -66,226 +89,142 @@ pub struct Ports<'a> {
     pub bus: &'a dyn Bus,
     pub documents: &'a dyn Documents,
     pub blobs: &'a dyn ObjectStore,
+    pub clock: &'a dyn Clock,
+    /// Those of this process: they remember which holders seem to be dead.
+    pub leases: &'a Leases,
 }
 
-/// Brings back what is due now, up to the configured limit of each kind.
+/// How long the sweep's leases last: what is begun with two thirds of it left, a publish and a delete, ends in time.
+pub fn lease_duration(config: &Config) -> Duration {
+    config.dependencies.timeout * 3
+}
+
+/// Brings back what is due, up to the configured limit and no faster than the configured rate.
 ///
 /// # Errors
-/// The bus or a store failed, for at least one kind.
-pub async fn sweep(ports: Ports<'_>, config: &Config, now: Timestamp) -> Result<Swept, SweepError> {
-    let sweep = Sweep { ports, config, now };
-    let spooled = sweep.relay_due::<SpoolRecord>(Container::Spool).await;
-    let blobs = sweep.relay_spooled_blobs().await;
-    let retries = sweep.relay_due::<RetryRecord>(Container::Retries).await;
-    let outbox = sweep.relay_outbox().await;
-    Ok(Swept { spooled: spooled? + blobs?, retries: retries?, outbox: outbox? })
-}
-
-/// A document that holds a message for a topic.
-trait Due: DeserializeOwned {
-    fn into_parts(self) -> (String, StoredMessage);
-}
-
-impl Due for SpoolRecord {
-    fn into_parts(self) -> (String, StoredMessage) {
-        (self.topic, self.message)
-    }
-}
-
-impl Due for RetryRecord {
-    fn into_parts(self) -> (String, StoredMessage) {
-        (self.topic, self.message)
-    }
+/// The bus or a store failed, for at least one scope. All others were worked on all the same.
+pub async fn sweep(ports: Ports<'_>, config: &Config) -> Result<Swept, SweepError> {
+    let sweep = Sweep {
+        ports,
+        config,
+        budget: Budget::new(config.retry.sweep_limit, config.retry.sweep_rate),
+        turns: Semaphore::new(TURNS),
+        known: Mutex::default(),
+    };
+    sweep.run().await
 }
 
 /// One sweep at work.
 struct Sweep<'a> {
     ports: Ports<'a>,
     config: &'a Config,
-    now: Timestamp,
+    budget: Budget,
+    /// Given out first come, first served: that is what makes the scopes take turns.
+    turns: Semaphore,
+    known: Mutex<Known>,
+}
+
+/// What the parts of a sweep tell each other.
+#[derive(Default)]
+struct Known {
+    /// As of the last look.
+    breakers: Arc<BTreeMap<String, BreakerRecord>>,
+    /// Partners that got their probe from this sweep.
+    probed: HashSet<String>,
+    /// Topics whose broker did not answer: nobody waits for them again in this sweep.
+    down: BTreeSet<String>,
+}
+
+/// What the sweep waits for.
+enum Step {
+    Looked { found: Found, took: Duration },
+    Worked { scope: String, kind: Kind, moved: usize, outcome: Result<(), SweepError> },
 }
 
 impl Sweep<'_> {
-    async fn relay_due<T: Due>(&self, container: Container) -> Result<usize, SweepError> {
-        let limit = self.config.retry.sweep_limit;
-        let mut relayed = 0;
-        let mut query = Query::all()
-            .filter("due_at", Comparison::LessOrEqual, millis::text(self.now))
-            .order_by("due_at")
-            .page_size(PAGE.min(limit).max(1));
-        loop {
-            let page = self.ports.documents.query(container, &query).await?;
-            let moved: Vec<bool> = stream::iter(page.documents)
-                .map(|document| self.relay_one::<T>(container, document))
-                .buffer_unordered(CONCURRENCY)
-                .try_collect()
-                .await?;
-            relayed += moved.into_iter().filter(|moved| *moved).count();
-            if page.continuation.is_none() || relayed >= limit {
-                return Ok(relayed);
-            }
-            // Goes on behind this page, whatever of it had to stay.
-            query.continuation = page.continuation;
-            query.page_size = PAGE.min(limit - relayed);
-        }
-    }
-
-    /// Moves one record on; `false` leaves it where it is, for a person to look at.
-    async fn relay_one<T: Due>(&self, container: Container, document: Document) -> Result<bool, SweepError> {
-        let record = match document.parse::<T>() {
-            Ok(record) => record,
-            Err(error) => {
-                tracing::error!(%error, container = container.name(), "a record cannot be read and stays where it is");
-                return Ok(false);
-            }
+    async fn run(&self) -> Result<Swept, SweepError> {
+        let mut swept = Swept::default();
+        let mut failure = None;
+        let mut failed = |scope: &str, error: SweepError| {
+            tracing::warn!(scope, %error, "a scope could not be swept; the next sweep tries again");
+            failure.get_or_insert(error);
         };
-        let (topic, message) = record.into_parts();
-        if !self.forward(&topic, message).await? {
-            return Ok(false);
-        }
-        // Under its etag: a record that failed again meanwhile is a new one and must stay.
-        let delete = Operation { id: document.id, action: Action::Delete { if_match: Some(document.etag) } };
-        match self.ports.documents.commit(container, &document.partition, vec![delete]).await {
-            Ok(_) | Err(CommitError::PreconditionFailed { .. }) => Ok(true),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn relay_spooled_blobs(&self) -> Result<usize, SweepError> {
-        let (blobs, limit) = (self.ports.blobs, self.config.dependencies.timeout);
-        let prefix = Path::from(SPOOL_PREFIX);
-        let found = blobs.list(Some(&prefix)).take(self.config.retry.sweep_limit).try_collect::<Vec<_>>();
-        let mut relayed = 0;
-        for blob in within(limit, found).await? {
-            let bytes = match within(limit, async { blobs.get(&blob.location).await?.bytes().await }).await {
-                Ok(bytes) => bytes,
-                // Another sweep was faster.
-                Err(object_store::Error::NotFound { .. }) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let Ok(record) = serde_json::from_slice::<SpoolRecord>(&bytes) else {
-                tracing::error!(blob = %blob.location, "a spooled callback cannot be read and stays where it is");
-                continue;
-            };
-            let (topic, message) = record.into_parts();
-            if !self.forward(&topic, message).await? {
-                continue;
-            }
-            match within(limit, blobs.delete(&blob.location)).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => relayed += 1,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(relayed)
-    }
-
-    async fn relay_outbox(&self) -> Result<usize, SweepError> {
-        let documents = self.ports.documents;
-        let mut relayed = 0;
-        for document in outbox::left_behind(documents, self.now, self.config.retry.sweep_limit).await? {
-            let record: OutboxRecord = match document.parse() {
-                Ok(record) => record,
-                Err(error) => {
-                    tracing::error!(%error, "an outbox entry cannot be read and stays where it is");
-                    continue;
+        let (mut working, mut done_for) = (HashSet::new(), HashSet::new());
+        let mut steps = FuturesUnordered::from_iter([self.look(Instant::now())]);
+        while let Some(step) = steps.next().await {
+            match step {
+                Step::Looked { found, took } => {
+                    for (scope, error) in found.errors {
+                        failed(scope, error);
+                    }
+                    for scope in found.scopes {
+                        if !done_for.contains(&scope.name) && working.insert(scope.name.clone()) {
+                            steps.push(self.work(scope));
+                        }
+                    }
+                    if !self.budget.is_spent() {
+                        steps.push(self.look(Instant::now() + LOOK_AGAIN.max(took)));
+                    }
                 }
-            };
-            if self.announce(&record).await? {
-                outbox::delete(documents, &record).await?;
-                relayed += 1;
-            }
-        }
-        Ok(relayed)
-    }
-
-    /// Publishes what an entry owes, or parks it where the bus will never take it. `false`: the entry must stay.
-    async fn announce(&self, record: &OutboxRecord) -> Result<bool, SweepError> {
-        let topic = &self.config.bus.deliveries_topic;
-        let mut kept = true;
-        for message in outbox::announcements(record) {
-            let stored = StoredMessage::from_message(&message);
-            match self.ports.bus.publish(topic, message).await {
-                Ok(()) => {}
-                Err(PublishError::Refused(reason)) => {
-                    kept &= self.park(stored.record_id(), topic, stored, Some(record.key.clone()), &reason).await?;
+                Step::Worked { scope, kind, moved, outcome } => {
+                    swept.add(kind, moved);
+                    working.remove(&scope);
+                    if let Err(error) = outcome {
+                        failed(&scope, error);
+                        done_for.insert(scope);
+                    }
                 }
-                Err(error) => return Err(error.into()),
+            }
+            // What is left is a look for later.
+            if working.is_empty() {
+                break;
             }
         }
-        Ok(kept)
+        failure.map_or(Ok(swept), Err)
     }
 
-    /// Hands a message to the bus, or parks it where the bus will never take it. `false`: it must stay where it is.
-    async fn forward(&self, topic: &str, message: StoredMessage) -> Result<bool, SweepError> {
-        let message = self.fitted(message.into_message()).await?;
-        match self.ports.bus.publish(topic, message.clone()).await {
-            Ok(()) => Ok(true),
-            Err(PublishError::Refused(reason)) => {
-                let message = StoredMessage::from_message(&message);
-                self.park(message.record_id(), topic, message.clone(), message.message_key(), &reason).await
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// A callback that was spooled because the blob store failed is larger than the bus takes: its body goes to a blob
-    /// now.
-    async fn fitted(&self, message: Message) -> Result<Message, SweepError> {
-        if message.body.len() as u64 <= self.config.ingest.claim_check_above.as_u64() {
-            return Ok(message);
-        }
-        let (blobs, limit) = (self.ports.blobs, self.config.dependencies.timeout);
-        let checked = match Envelope::decode(&message.body) {
-            Ok(mut envelope) if envelope.dataref.is_none() => {
-                // The body is in the envelope, so this waits for nothing.
-                let Ok(body) = envelope.body(blobs).await else { return Ok(message) };
-                let name = within(limit, check_in(blobs, &envelope.id, envelope.time, body)).await?;
-                (envelope.data, envelope.data_base64, envelope.dataref) = (None, None, Some(name.into()));
-                envelope.encode()
-            }
-            // Nothing that a claim check could make smaller: the bus decides.
-            _ => return Ok(message),
+    fn look(&self, at: Instant) -> BoxFuture<'_, Step> {
+        let look = async move {
+            tokio::time::sleep_until(at).await;
+            let began = Instant::now();
+            Step::Looked { found: self.find().await, took: began.elapsed() }
         };
-        Ok(Message { body: checked, ..message })
+        look.boxed()
     }
 
-    /// Parks a message that the bus refused; `false` where the store refuses it, too.
-    async fn park(
-        &self,
-        id: String,
-        topic: &str,
-        message: StoredMessage,
-        message_key: Option<String>,
-        reason: &str,
-    ) -> Result<bool, SweepError> {
-        let property = |name| message.properties.get(name).and_then(Property::as_str).map(str::to_owned);
-        let record = ParkedRecord {
-            bucket: bucket_of(&id),
-            id,
-            parked_at: self.now,
-            reason: format!("the broker refused the message: {reason}"),
-            vendor: property("vendor"),
-            channel: property("channel"),
-            partner: message.partner(),
-            topic: topic.to_owned(),
-            message_key,
-            history: message.history(),
-            message,
+    fn work(&self, scope: Scope) -> BoxFuture<'_, Step> {
+        let work = async move {
+            let mut moved = 0;
+            let outcome = self.work_on(&scope, &mut moved).await;
+            Step::Worked { scope: scope.name, kind: scope.kind, moved, outcome }
         };
-        tracing::error!(id = record.id, topic, reason, "the broker will never take this message: it is parked");
-        let write = Operation::upsert(record.id.clone(), &record);
-        match self.ports.documents.commit(Container::Parked, &record.bucket, vec![write]).await {
-            Ok(_) => Ok(true),
-            Err(CommitError::Refused(reason)) => {
-                tracing::error!(
-                    id = record.id,
-                    topic,
-                    reason,
-                    "the store does not take it either: it stays where it is"
-                );
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
+        work.boxed()
+    }
+
+    /// Relays what is due of a scope, unless another sweep does.
+    async fn work_on(&self, scope: &Scope, moved: &mut usize) -> Result<(), SweepError> {
+        // Only now: whoever waits for a turn with a lease in hand would keep others from the scope.
+        let turn = self.turn().await;
+        let Some(mut lease) = self.ports.leases.take(&format!("sweep:{}", scope.name)).await? else { return Ok(()) };
+        drop(turn);
+        let outcome = match scope.kind {
+            Kind::SpooledBlobs => self.relay_spooled_blobs(&mut lease, moved).await,
+            _ => self.relay_pages(scope, &mut lease, moved).await,
+        };
+        lease.release().await;
+        outcome
+    }
+
+    async fn turn(&self) -> tokio::sync::SemaphorePermit<'_> {
+        self.turns.acquire().await.expect("nobody closes the semaphore")
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Time for one record: a publish and a delete, each of which ends within the dependencies' timeout.
+    fn time_for_one(&self) -> Duration {
+        self.config.dependencies.timeout * 2
     }
 }

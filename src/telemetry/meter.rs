@@ -14,6 +14,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::partners::{LastError, PartnerCounts, PartnerMeter, Sent};
 use crate::{
     documents::{Container, Documents, DocumentsError, Operation, Query, SharedDocuments, query_all},
     telemetry::Count::{Applied, DuplicateCallback, Inbound, Parked, Spooled, UniqueCallback},
@@ -93,13 +94,16 @@ struct MeterRecord {
     id: String,
     key: String,
     vendors: BTreeMap<String, VendorCounts>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    partners: BTreeMap<String, PartnerCounts>,
 }
 
-/// Counts per vendor.
+/// Counts per vendor and per partner.
 #[derive(Debug)]
 pub struct Meter {
     instance: String,
     vendors: BTreeMap<String, Counters>,
+    partners: PartnerMeter,
 }
 
 impl Meter {
@@ -108,7 +112,18 @@ impl Meter {
         Self {
             instance: uuid::Uuid::now_v7().to_string(),
             vendors: vendors.into_iter().map(|name| (name.clone(), Counters::default())).collect(),
+            partners: PartnerMeter::default(),
         }
+    }
+
+    /// Counts an attempt to send a partner something.
+    pub fn sent(&self, partner: &str, sent: Sent, took: Duration, error: Option<LastError>) {
+        self.partners.count(partner, sent, took, error);
+    }
+
+    /// What this process sent to partners.
+    pub fn read_partners(&self) -> BTreeMap<String, PartnerCounts> {
+        self.partners.read()
     }
 
     pub fn add(&self, vendor: &str, count: Count, by: u64) {
@@ -132,7 +147,8 @@ impl Meter {
     /// Writes the totals where other processes can read them.
     pub async fn flush(&self, documents: &dyn Documents) {
         let id = format!("meter:{}", self.instance);
-        let record = MeterRecord { id: id.clone(), key: PARTITION.into(), vendors: self.read() };
+        let record =
+            MeterRecord { id: id.clone(), key: PARTITION.into(), vendors: self.read(), partners: self.partners.read() };
         let write = Operation::upsert(id, &record).with_ttl(KEEP_FOR);
         if let Err(error) = documents.commit(Container::Registry, PARTITION, vec![write]).await {
             tracing::debug!(%error, "the meter could not be written; the next flush will");
@@ -141,10 +157,10 @@ impl Meter {
 
     /// Flushes for as long as the process runs, when something has changed.
     pub async fn run(self: Arc<Self>, documents: SharedDocuments) {
-        let mut written = BTreeMap::new();
+        let mut written = (BTreeMap::new(), BTreeMap::new());
         loop {
             tokio::time::sleep(FLUSH_EVERY).await;
-            let totals = self.read();
+            let totals = (self.read(), self.read_partners());
             if totals != written {
                 self.flush(documents.as_ref()).await;
                 written = totals;
@@ -168,6 +184,17 @@ pub async fn read_counts(documents: &dyn Documents) -> Result<BTreeMap<String, V
             total.duplicate_callbacks += counts.duplicate_callbacks;
             total.events_applied += counts.events_applied;
             total.parked += counts.parked;
+        }
+    }
+    Ok(totals)
+}
+
+/// The totals of all instances, per partner.
+pub async fn read_partner_counts(documents: &dyn Documents) -> Result<BTreeMap<String, PartnerCounts>, DocumentsError> {
+    let mut totals: BTreeMap<String, PartnerCounts> = BTreeMap::new();
+    for document in query_all(documents, Container::Registry, Query::partition(PARTITION)).await? {
+        for (partner, counts) in document.parse::<MeterRecord>()?.partners {
+            totals.entry(partner).or_default().add(counts);
         }
     }
     Ok(totals)

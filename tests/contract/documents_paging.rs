@@ -18,6 +18,8 @@ on_every_store!(
     real_numbers_sort_and_page_without_loss,
     a_continuation_of_another_query_is_refused,
     a_continuation_survives_another_page_size,
+    a_page_ends_early_where_its_bodies_are_large,
+    partition_after_partition_is_found,
     count_ignores_pages,
 );
 
@@ -148,6 +150,7 @@ async fn a_continuation_of_another_query_is_refused(world: &dyn Store) {
     let queries = [
         Query::all(),
         Query::partition("p"),
+        Query::all().after_partition("o"),
         Query::all().id_prefix("a"),
         Query::all().filter("n", Comparison::GreaterOrEqual, 0),
         Query::all().filter("n", Comparison::GreaterOrEqual, -1),
@@ -181,6 +184,42 @@ async fn a_continuation_survives_another_page_size(world: &dyn Store) {
     next(&*store, &mut query).await;
     query.page_size = 5;
     assert_eq!(ids(&next(&*store, &mut query).await), ["2", "3", "4", "5", "6"]);
+}
+
+async fn a_page_ends_early_where_its_bodies_are_large(world: &dyn Store) {
+    let store = world.documents();
+    for n in 0..7 {
+        let length = if n == 4 { 5_000 } else { 400 };
+        put(&*store, &format!("{n}"), &json!({"n": n, "text": "x".repeat(length)})).await;
+    }
+    for query in [Query::all(), Query::partition("p").order_by("n")] {
+        let mut query = query.page_bytes(1_000);
+        for expected in [&["0", "1", "2"][..], &["3", "4"], &["5", "6"]] {
+            assert_eq!(ids(&next(&*store, &mut query).await), expected, "{query:?}");
+        }
+        assert_eq!(query.continuation, None);
+    }
+    let page = store.query(LEDGER, &Query::all().page_bytes(1)).await.unwrap();
+    assert_eq!(ids(&page), ["0"], "one document at least");
+}
+
+async fn partition_after_partition_is_found(world: &dyn Store) {
+    let store = world.documents();
+    let partitions = ["bucket-0", "bucket-f", "partner:a", "partner:aa", "partner:é"];
+    for partition in partitions {
+        let write = (0..3).map(|n| Operation::create(format!("{n}"), &json!({"n": n}))).collect();
+        store.commit(LEDGER, partition, write).await.unwrap();
+    }
+    let mut found = Vec::new();
+    let mut query = Query::all().page_size(1);
+    while let Some(document) = store.query(LEDGER, &query).await.unwrap().documents.pop() {
+        found.push(document.partition.clone());
+        query = query.after_partition(document.partition);
+    }
+    assert_eq!(found, partitions);
+    let behind = Query::all().after_partition("partner:a").filter("n", Comparison::Equal, 2);
+    assert_eq!(store.count(LEDGER, &behind).await.unwrap(), 2);
+    assert_eq!(store.query(LEDGER, &behind.order_by("n")).await.unwrap().documents.len(), 2);
 }
 
 async fn count_ignores_pages(world: &dyn Store) {

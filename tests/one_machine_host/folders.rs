@@ -47,6 +47,7 @@ fn the_shipped_folders_load_without_refusals() {
     assert_eq!(
         names,
         [
+            "deliver",
             "health",
             "ingest",
             "operate",

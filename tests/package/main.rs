@@ -145,7 +145,7 @@ fn the_command_writes_checks_and_says_what_it_did() {
     let out = out.to_str().unwrap();
     let written = sluice(&["package", "--app", "all", "--out", out, "--root", env!("CARGO_MANIFEST_DIR")]);
     let text = String::from_utf8_lossy(&written.stdout).into_owned();
-    assert!(written.status.success() && text.starts_with("ok: app all: health, ingest"), "{text}{written:?}");
+    assert!(written.status.success() && text.starts_with("ok: app all: deliver, health, ingest"), "{text}{written:?}");
     assert!(sluice(&["package", "--check", out]).status.success());
     std::fs::remove_file(format!("{out}/host.json")).unwrap();
     assert!(!sluice(&["package", "--check", out]).status.success());

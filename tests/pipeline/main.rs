@@ -8,4 +8,6 @@ mod door;
 mod exactly_once;
 mod failures;
 mod handshakes;
+mod leases;
 mod outbox;
+mod sweeps;

@@ -24,7 +24,7 @@ pub fn sorted(container: Container) -> &'static [&'static str] {
         Container::Ledger => &["created_at"],
         Container::Retries | Container::Spool => &["due_at"],
         Container::Parked => &["parked_at"],
-        Container::Consent | Container::Registry => &[],
+        Container::Consent | Container::Registry | Container::Deliveries => &[],
     }
 }
 
@@ -35,7 +35,7 @@ pub fn filtered(container: Container) -> &'static [&'static str] {
         Container::Retries => &["due_at", "message_key"],
         Container::Parked => &["parked_at", "message_key"],
         Container::Spool => &["due_at"],
-        Container::Consent | Container::Registry => &[],
+        Container::Consent | Container::Registry | Container::Deliveries => &[],
     }
 }
 

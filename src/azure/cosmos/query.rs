@@ -19,6 +19,7 @@ pub(super) struct Search {
     /// What the query's continuations begin with.
     pub fingerprint: String,
     pub page_size: usize,
+    pub page_bytes: usize,
     partition: Option<String>,
     order_by: Option<&'static str>,
     conditions: Vec<String>,
@@ -33,11 +34,16 @@ impl Search {
         let mut search = Self {
             fingerprint: continuation::fingerprint(container, query),
             page_size: if query.page_size == 0 { DEFAULT_PAGE } else { query.page_size },
+            page_bytes: query.page_bytes,
             partition: query.partition.clone(),
             order_by: query.order_by,
             conditions: Vec::new(),
             parameters: Vec::new(),
         };
+        if let Some(partition) = &query.after_partition {
+            let partition = search.parameter(partition.as_str());
+            search.conditions.push(format!("c.pk > {partition}"));
+        }
         if let Some(prefix) = query.id_prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
             let prefix = search.parameter(prefix);
             search.conditions.push(format!("STARTSWITH(c.id, {prefix})"));

@@ -22,6 +22,7 @@ pub(super) struct Search {
     /// The sort expression, where one is asked for.
     sort: Option<String>,
     page_size: usize,
+    page_bytes: usize,
 }
 
 impl Search {
@@ -35,6 +36,10 @@ impl Search {
         let mut parameters = Vec::new();
         if let Some(partition) = &query.partition {
             from.push_str(" AND partition = ?");
+            parameters.push(SqlValue::Text(partition.clone()));
+        }
+        if let Some(partition) = &query.after_partition {
+            from.push_str(" AND partition > ?");
             parameters.push(SqlValue::Text(partition.clone()));
         }
         if let Some(prefix) = query.id_prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
@@ -70,12 +75,10 @@ impl Search {
         if let Some(Place(key, partition, id)) = continuation::read(container, query)? {
             match (&sort, key) {
                 (Some(sort), Some(key)) => {
-                    // The first condition says nothing new, but SQLite takes it as the place where to start in an index;
-                    // the second it does not, and would read every page before this one again.
-                    let key = SqlValue::from(key);
+                    // The first condition follows from the second. SQLite seeks by it: for a comparison of rows it looks
+                    // at columns only, not at an expression, and would read every page before this one again.
                     from.push_str(&format!(" AND {sort} >= ? AND ({sort}, partition, id) > (?, ?, ?)"));
-                    parameters.push(key.clone());
-                    parameters.push(key);
+                    parameters.extend([SqlValue::from(key.clone()), key.into()]);
                 }
                 _ => from.push_str(" AND (partition, id) > (?, ?)"),
             }
@@ -84,25 +87,27 @@ impl Search {
         }
         let page_size = if query.page_size == 0 { DEFAULT_PAGE } else { query.page_size };
         let fingerprint = continuation::fingerprint(container, query);
-        Ok(Self { fingerprint, from, parameters, sort, page_size })
+        Ok(Self { fingerprint, from, parameters, sort, page_size, page_bytes: query.page_bytes })
     }
 
     pub fn page(&self, connection: &Connection) -> rusqlite::Result<Page> {
         let mut statement = connection.prepare_cached(&self.sql())?;
         let mut rows = statement.query(params_from_iter(self.parameters.iter().map(|value| value as &dyn ToSql)))?;
         let mut page = Page::default();
+        let mut bytes = 0;
         let mut last = None;
         while let Some(row) = rows.next()? {
-            if page.documents.len() == self.page_size {
+            if last.is_some() {
                 page.continuation = last;
                 break;
             }
-            let (partition, id): (String, String) = (row.get(0)?, row.get(1)?);
-            if page.documents.len() + 1 == self.page_size {
+            let (partition, id, body): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(3)?);
+            bytes += body.len();
+            if page.documents.len() + 1 == self.page_size || (self.page_bytes > 0 && bytes >= self.page_bytes) {
                 let key = if self.sort.is_some() { sort_key(row.get(4)?) } else { None };
                 last = Some(continuation::write(&self.fingerprint, Place(key, partition.clone(), id.clone())));
             }
-            page.documents.push(Document { partition, id, etag: schema::etag(row.get(2)?), body: row.get(3)? });
+            page.documents.push(Document { partition, id, etag: schema::etag(row.get(2)?), body });
         }
         Ok(page)
     }
@@ -129,6 +134,7 @@ impl Search {
 fn index_for(container: Container, query: &Query) -> Option<&'static str> {
     let by = |field| query.order_by == Some(field) || query.filters.iter().any(|filter| filter.field == field);
     match container {
+        Container::Retries if by("due_at") && query.partition.is_some() => Some("due_retries_of_partition"),
         Container::Retries if by("due_at") => Some("due_retries"),
         Container::Parked if by("parked_at") => Some("parked"),
         Container::Spool if by("due_at") => Some("due_spooled"),
@@ -224,10 +230,34 @@ mod tests {
             let plan = plan(container, &due);
             assert!(plan.contains(&format!("USING INDEX {index} ")) && !plan.contains("TEMP B-TREE"), "{plan}");
         }
+        let of_partner = Query { partition: Some("partner:a".into()), ..due };
+        let partition_plan = plan(Container::Retries, &of_partner);
+        let seek = "USING INDEX due_retries_of_partition (partition=? AND <expr><?)";
+        assert!(partition_plan.contains(seek) && !partition_plan.contains("TEMP B-TREE"), "{partition_plan}");
         let left_behind =
             Query::all().id_prefix("out:").filter("created_at", LessOrEqual, "2026").order_by("created_at");
         let plan = plan(Container::Ledger, &left_behind);
         assert!(plan.contains("USING INDEX outbox ") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+
+    #[test]
+    fn the_next_page_starts_where_the_last_one_ended() {
+        let place = || Place(Some(SortKey::Text("2025".into())), "partner:a".into(), "7".into());
+        let continued = |container, query: Query| {
+            let continuation = Some(continuation::write(&continuation::fingerprint(container, &query), place()));
+            plan(container, &Query { continuation, ..query })
+        };
+        let due = Query::all().filter("due_at", LessOrEqual, "2026").order_by("due_at").page_size(500);
+        let of_partner = Query { partition: Some("partner:a".into()), ..due.clone() };
+        for (query, seek) in [
+            (due, "USING INDEX due_retries (<expr>>? AND <expr><?)"),
+            (of_partner, "USING INDEX due_retries_of_partition (partition=? AND <expr>>? AND <expr><?)"),
+        ] {
+            let plan = continued(Container::Retries, query);
+            assert!(plan.contains(seek) && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+        let plan = continued(Container::Parked, Query::all().order_by("parked_at"));
+        assert!(plan.contains("(<expr>>?)") && !plan.contains("TEMP B-TREE"), "{plan}");
     }
 
     #[test]
@@ -241,15 +271,9 @@ mod tests {
     }
 
     #[test]
-    fn a_page_starts_where_the_last_one_ended() {
-        for (container, field) in [(Container::Parked, "parked_at"), (Container::Retries, "due_at")] {
-            let mut query = Query::all().order_by(field);
-            let fingerprint = continuation::fingerprint(container, &query);
-            let place = Place(Some(SortKey::Text("2026".into())), "p".into(), "i".into());
-            query.continuation = Some(continuation::write(&fingerprint, place));
-            let plan = plan(container, &query);
-            assert!(plan.contains("(<expr>>?)") && !plan.contains("TEMP B-TREE"), "{plan}");
-        }
+    fn the_next_partition_is_sought() {
+        let plan = plan(Container::Retries, &Query::all().after_partition("partner:a").page_size(1));
+        assert!(plan.contains("USING PRIMARY KEY (container=? AND partition>?)") && !plan.contains("TEMP"), "{plan}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use crate::{documents::Container, documents::Etag, local::sqlite::Profile};
 
 pub(super) const PROFILE: Profile = Profile {
-    migrations: &[SCHEMA, PARKED],
+    migrations: &[SCHEMA, DUE_BY_PARTITION, PARKED],
     writer_cache_kib: 16 * 1024,
     reader_cache_kib: 2 * 1024,
     checkpoint_pages: 200,
@@ -34,6 +34,11 @@ CREATE INDEX outbox ON document (json_extract(body, '$.created_at'), partition, 
     WHERE container = 0 AND id >= 'out:' AND id < 'out;';
 ";
 
+/// What is due in one partition, though a million others are due in another.
+const DUE_BY_PARTITION: &str = "
+CREATE INDEX due_retries_of_partition ON document (partition, json_extract(body, '$.due_at'), id) WHERE container = 1;
+";
+
 /// Serves operators, who look at what is parked in the order of its time.
 const PARKED: &str = "
 CREATE INDEX parked ON document (json_extract(body, '$.parked_at'), partition, id) WHERE container = 2;
@@ -52,6 +57,7 @@ pub(super) fn number(container: Container) -> i64 {
         Container::Spool => 3,
         Container::Consent => 4,
         Container::Registry => 5,
+        Container::Deliveries => 6,
     }
 }
 
