@@ -7,3 +7,5 @@ pub mod emulator;
 pub mod engine;
 pub(crate) mod identity;
 pub mod service_bus;
+#[cfg(feature = "servicebus-https")]
+pub mod service_bus_https;

@@ -62,6 +62,9 @@ pub struct Message {
     pub correlation_id: Option<String>,
     /// The application-specific label, `Subject` in Service Bus.
     pub subject: Option<String>,
+    /// The session that the message belongs to (at most 128 characters), `SessionId` in Service Bus. The embedded broker
+    /// keeps it and has no sessions: nothing is locked or ordered by it.
+    pub session_id: Option<String>,
     pub properties: Properties,
     /// Expires so long after it was enqueued; `None` takes the topic's default.
     pub time_to_live: Option<Duration>,

@@ -49,7 +49,7 @@ pub struct Config {
     pub public_url: String,
     pub ingest: Ingest,
     pub bus: Bus,
-    /// Where the bus is, when its kind is [`BusKind::ServiceBus`].
+    /// Where the bus is, when its kind is not [`BusKind::Embedded`].
     pub service_bus: Option<Result<Connection, MissingConnection>>,
     pub documents: Documents,
     pub blobs: Blobs,
@@ -104,6 +104,8 @@ pub enum BusKind {
     Embedded,
     /// Azure Service Bus, or an emulator of it.
     ServiceBus,
+    /// Azure Service Bus over HTTPS, which only publishes. Needs the Cargo feature `servicebus-https`.
+    ServiceBusHttps,
 }
 
 /// Topics and subscriptions.
@@ -291,14 +293,18 @@ impl Config {
             None => {}
             Some("embedded") => bus.kind = BusKind::Embedded,
             Some("service-bus") => bus.kind = BusKind::ServiceBus,
+            Some("service-bus-https") => bus.kind = BusKind::ServiceBusHttps,
             Some(other) => {
                 return Err(ConfigError::Variable {
                     name: "SLUICE_BUS",
-                    problem: format!("`{other}` is not a bus: use embedded or service-bus"),
+                    problem: format!("`{other}` is not a bus: use embedded, service-bus or service-bus-https"),
                 });
             }
         }
-        let service_bus = (bus.kind == BusKind::ServiceBus)
+        if bus.kind == BusKind::ServiceBusHttps && !cfg!(feature = "servicebus-https") {
+            return Err(ConfigError::WithoutHttps);
+        }
+        let service_bus = (bus.kind != BusKind::Embedded)
             .then(|| connection::resolve("bus.connection", &bus.connection, "__fullyQualifiedNamespace", environment));
         let privacy_key = secrets.resolve("privacy.key", &file.privacy.key)?;
         let admin_key = file.admin.map(|admin| secrets.resolve("admin.key", &admin.key)).transpose()?;

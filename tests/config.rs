@@ -346,6 +346,12 @@ fn service_bus_is_reached_as_the_functions_host_reaches_it() {
     let identity = Connection::Identity { address: namespace.1.to_owned(), client_id: Some("11111111".to_owned()) };
     assert_eq!(config.service_bus, Some(Ok(identity)));
 
+    let https = parse(&shipped(), &[("SLUICE_BUS", "service-bus-https"), ("ServiceBusConnection", text)]);
+    match cfg!(feature = "servicebus-https") {
+        true => assert!(matches!(https.unwrap().service_bus, Some(Ok(Connection::Key(_))))),
+        false => assert!(https.unwrap_err().contains("--features servicebus-https")),
+    }
+
     let missing = read(&[]).unwrap().missing_connections()[0].to_string();
     assert!(missing.starts_with("bus.connection") && missing.contains(namespace.0), "{missing}");
     let unknown = parse(&shipped(), &[("SLUICE_BUS", "rabbit")]).unwrap_err();

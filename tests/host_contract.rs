@@ -41,6 +41,7 @@ fn message(id: &str, body: &'static [u8]) -> Message {
         content_type: None,
         correlation_id: None,
         subject: None,
+        session_id: None,
         properties: Properties::new(),
         time_to_live: Some(Duration::from_secs(60)),
         scheduled_enqueue_time: None,
@@ -355,6 +356,7 @@ proptest! {
             .iter()
             .map(|(body, id, subject, _)| Message {
                 subject: subject.clone(),
+                session_id: subject.clone(),
                 correlation_id: subject.clone(),
                 properties: Properties::from([(key.clone().into(), Property::from(text.clone()))]),
                 body: Bytes::from(body.clone()),
@@ -386,6 +388,7 @@ proptest! {
             prop_assert_eq!(&decoded.body, &received.message.body);
             prop_assert_eq!(decoded.message_id.as_ref(), Some(&received.message.message_id));
             prop_assert_eq!(&decoded.subject, &received.message.subject);
+            prop_assert_eq!(&decoded.session_id, &received.message.session_id);
             prop_assert_eq!(&decoded.correlation_id, &received.message.correlation_id);
             prop_assert_eq!(&decoded.properties, &received.message.properties);
             prop_assert_eq!(decoded.sequence_number, Some(received.sequence_number));

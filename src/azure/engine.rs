@@ -14,9 +14,61 @@ use super::{
 };
 use crate::{
     blobs::SharedBlobs,
-    clock::SharedClock,
-    config::{BlobContainer, Config, Connection, Cosmos},
+    bus::SharedBus,
+    clock::{SharedClock, SystemClock},
+    config::{BlobContainer, BusKind, Config, Connection, Cosmos},
+    dead_letters::SharedDeadLetters,
 };
+
+/// The Service Bus namespace, over what the configuration says, and its dead letters, which only AMQP gives out. Connects
+/// at once where it keeps connections.
+///
+/// # Errors
+/// A setting is missing or malformed. Whether the namespace can be reached shows later.
+pub fn bus(
+    config: &Config,
+    connection: &Connection,
+    clock: SharedClock,
+) -> anyhow::Result<(SharedBus, SharedDeadLetters)> {
+    let client = Arc::new(service_bus(connection, clock)?);
+    match config.bus.kind {
+        // Dead letters are received, which needs AMQP.
+        #[cfg(feature = "servicebus-https")]
+        BusKind::ServiceBusHttps => Ok((Arc::new(service_bus_https(connection)?), client)),
+        _ => {
+            // Connected by the time the first callback comes, or known to be out of reach.
+            client.create_sender(&config.bus.callbacks_topic);
+            Ok((client.clone(), client))
+        }
+    }
+}
+
+/// Finds what is wrong with a namespace's settings, and connects to nothing.
+///
+/// # Errors
+/// As for [`bus`].
+pub fn check_bus(kind: BusKind, connection: &Connection) -> anyhow::Result<()> {
+    match kind {
+        #[cfg(feature = "servicebus-https")]
+        BusKind::ServiceBusHttps => service_bus_https(connection).map(drop),
+        _ => Ok(service_bus(connection, Arc::new(SystemClock)).map(drop)?),
+    }
+}
+
+/// A Service Bus namespace over HTTPS.
+///
+/// # Errors
+/// A setting is malformed, or asks for what HTTPS does not offer here.
+#[cfg(feature = "servicebus-https")]
+pub fn service_bus_https(connection: &Connection) -> anyhow::Result<super::service_bus_https::ServiceBusHttps> {
+    let Connection::Key(text) = connection else {
+        anyhow::bail!(
+            "service-bus-https knows no identities: set a connection string with a shared access key instead"
+        );
+    };
+    let connection = ConnectionString::parse(text.expose()).map_err(ServiceBusSettingError::ConnectionString)?;
+    Ok(super::service_bus_https::ServiceBusHttps::new(connection)?)
+}
 
 /// Why the namespace that the environment names cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -21,6 +21,11 @@ pub enum ConfigError {
     /// The demo profile's secrets are public: a deployed app must not accept them.
     #[error("the demo profile does not start in Azure: set SLUICE_PROFILE=production and the vendors' secrets")]
     DemoInAzure,
+    #[error(
+        "bus.kind is service-bus-https, and this program was built without it: build it with `cargo build --release \
+         --features servicebus-https`, or use service-bus"
+    )]
+    WithoutHttps,
 }
 
 /// Turns positions in the text into lines.

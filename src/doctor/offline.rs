@@ -1,12 +1,11 @@
 //! What can be said without asking anybody: configuration, secrets, connections, keys and function folders. `sluice check`
 //! is this half alone.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path};
 
 use super::report::{Step, Steps};
 use crate::{
     azure,
-    clock::SystemClock,
     config::{Config, Profile},
     functions::FUNCTIONS,
     local::host::{FunctionApp, Settings},
@@ -49,13 +48,14 @@ pub fn configuration(config: &Config, path: &Path) -> Vec<Step> {
         steps.ok("secrets", format!("all there are, for {} vendors", config.vendors.len()));
     }
 
-    let admin = match &config.admin_key {
-        None => Some("there is no [admin]".to_owned()),
-        Some(key) => key.as_ref().err().map(ToString::to_string),
-    };
-    if let Some(missing) = admin {
-        let found = format!("{missing}: operators are answered 401 outside Azure");
-        steps.warn("operators", found, "Set SLUICE_ADMIN_KEY; in Azure the Functions host has keys of its own");
+    let without_key = "operators are answered 401";
+    let advice = "Set SLUICE_ADMIN_KEY, or what [admin] names";
+    match &config.admin_key {
+        // In Azure the Functions host has keys of its own.
+        _ if config.service_bus.is_some() => {}
+        None => steps.warn("operators", format!("there is no [admin]: {without_key}"), advice),
+        Some(Err(missing)) => steps.warn("operators", format!("{missing}: {without_key}"), advice),
+        Some(Ok(_)) => {}
     }
     let delivery = match &config.delivery.key {
         None => Some("there is no key in [delivery]".to_owned()),
@@ -63,11 +63,8 @@ pub fn configuration(config: &Config, path: &Path) -> Vec<Step> {
     };
     if let Some(missing) = delivery {
         let found = format!("{missing}: nothing can be sent to partners, and none can be added");
-        steps.warn(
-            "partners",
-            found,
-            "Set SLUICE_DELIVERY_KEY to 32 random bytes, for example openssl rand -base64 32",
-        );
+        let advice = "Set SLUICE_DELIVERY_KEY to 32 random bytes, for example openssl rand -base64 32";
+        steps.warn("partners", found, advice);
     }
 
     for connection in config.missing_connections() {
@@ -75,9 +72,9 @@ pub fn configuration(config: &Config, path: &Path) -> Vec<Step> {
         steps.fail("connection", connection.to_string(), advice);
     }
     if let Some(Ok(connection)) = &config.service_bus
-        && let Err(error) = azure::engine::service_bus(connection, Arc::new(SystemClock))
+        && let Err(error) = azure::engine::check_bus(config.bus.kind, connection)
     {
-        steps.fail("connection", error.to_string(), "Copy it anew from the namespace");
+        steps.fail("connection", format!("{error:#}"), "Copy it anew from the namespace");
     }
     steps.steps
 }

@@ -66,7 +66,7 @@ where
     out.column("ContentType", &messages, |out, received| out.json(&received.message.content_type));
     out.column("SequenceNumber", &messages, |out, received| out.json(&received.sequence_number));
     out.column("Subject", &messages, |out, received| out.json(&received.message.subject));
-    out.column("SessionId", &messages, |out, _| out.raw("null"));
+    out.column("SessionId", &messages, |out, received| out.json(&received.message.session_id));
     out.column("CorrelationId", &messages, |out, received| out.json(&received.message.correlation_id));
     out.column("ApplicationProperties", &messages, |out, received| out.json(&received.message.properties));
     out.close(call)
@@ -93,6 +93,7 @@ pub fn service_bus_message(call: &Call, received: &Received) -> Vec<u8> {
     out.double("ContentType", message.content_type.as_ref());
     out.double("SequenceNumber", Some(&received.sequence_number));
     out.double("Subject", message.subject.as_ref());
+    out.double("SessionId", message.session_id.as_ref());
     out.double("CorrelationId", message.correlation_id.as_ref());
     out.raw("\"ApplicationProperties\":");
     out.plain(&message.properties);

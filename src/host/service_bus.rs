@@ -36,6 +36,7 @@ pub struct ServiceBusMessage {
     pub content_type: Option<String>,
     pub correlation_id: Option<String>,
     pub subject: Option<String>,
+    pub session_id: Option<String>,
     pub properties: Properties,
 }
 
@@ -85,6 +86,7 @@ impl Invocation<'_> {
         let mut content_types = self.column::<String>("ContentTypeArray", count);
         let mut correlation_ids = self.column::<String>("CorrelationIdArray", count);
         let mut subjects = self.column::<String>("SubjectArray", count);
+        let mut session_ids = self.column::<String>("SessionIdArray", count);
         let mut properties = self.column::<LenientProperties>("ApplicationPropertiesArray", count);
         let message = |body| ServiceBusMessage {
             body,
@@ -95,6 +97,7 @@ impl Invocation<'_> {
             content_type: content_types.next(),
             correlation_id: correlation_ids.next(),
             subject: subjects.next(),
+            session_id: session_ids.next(),
             properties: properties.next().map(|properties| properties.0).unwrap_or_default(),
         };
         bodies.into_iter().map(message).collect()
@@ -110,6 +113,7 @@ impl Invocation<'_> {
             content_type: self.lenient("ContentType"),
             correlation_id: self.lenient("CorrelationId"),
             subject: self.lenient("Subject"),
+            session_id: self.lenient("SessionId"),
             properties: self.lenient::<LenientProperties>("ApplicationProperties").unwrap_or_default().0,
         }
     }

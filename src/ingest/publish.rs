@@ -118,6 +118,7 @@ fn message_of(envelope: &Envelope, channel: Channel, body: Bytes) -> Message {
         content_type: Some(CONTENT_TYPE.into()),
         correlation_id: Some(envelope.id.clone()),
         subject: envelope.subject.clone(),
+        session_id: None,
         properties,
         time_to_live: None,
         scheduled_enqueue_time: None,

@@ -95,6 +95,7 @@ pub fn announcements(record: &OutboxRecord) -> Vec<Message> {
             content_type: Some(crate::envelope::CONTENT_TYPE.into()),
             correlation_id: Some(envelope_id.clone()),
             subject: Some(key.clone()),
+            session_id: None,
             properties,
             time_to_live: None,
             scheduled_enqueue_time: None,

@@ -91,10 +91,8 @@ fn open_bus(
         let broker = Broker::open(&paths.broker, &topology(config), clock)?;
         return Ok((Arc::new(broker.clone()), Arc::new(broker.clone()), Some(broker)));
     };
-    let client = Arc::new(azure::engine::service_bus(connection.as_ref().map_err(Clone::clone)?, clock)?);
-    // Connected by the time the first callback comes, or known to be out of reach.
-    client.create_sender(&config.bus.callbacks_topic);
-    Ok((client.clone(), client, None))
+    let (bus, dead_letters) = azure::engine::bus(config, connection.as_ref().map_err(Clone::clone)?, clock)?;
+    Ok((bus, dead_letters, None))
 }
 
 fn open_documents(paths: &Paths, config: &Config, clock: SharedClock) -> anyhow::Result<SharedDocuments> {

@@ -79,8 +79,8 @@ fn contains(text: &str, part: &str) -> bool {
 
 /// Whether the text is anywhere in a message.
 fn holds(message: &StoredMessage, part: &str) -> bool {
-    let StoredMessage { message_id, content_type: _, correlation_id, subject, properties, body } = message;
-    let ids = [Some(message_id), correlation_id.as_ref(), subject.as_ref()];
+    let StoredMessage { message_id, content_type: _, correlation_id, subject, session_id, properties, body } = message;
+    let ids = [Some(message_id), correlation_id.as_ref(), subject.as_ref(), session_id.as_ref()];
     ids.into_iter().flatten().any(|id| id.contains(part))
         || properties.values().any(|value| value.as_str().is_some_and(|text| text.contains(part)))
         || match body {

@@ -8,11 +8,14 @@ use crate::{
     clock::{Timestamp, millis},
     dead_letters::DeadLetterQueue,
     documents::{
-        Comparison, Query,
+        Comparison, Document, Query,
         continuation::{self, Place, SortKey},
     },
-    retry::records::bucket_of,
+    retry::records::{PARTNER_PARTITION, bucket_of},
 };
+
+/// Bodies in memory at once, of each search: a page of large ones ends early.
+const PAGE_BYTES: usize = 8 << 20;
 
 /// A page of a source, filtered.
 #[derive(Debug, Default)]
@@ -94,7 +97,7 @@ impl Search {
 
     async fn documents(&self, app: &App, position: Option<&str>, size: usize) -> Result<Page, RecoveryError> {
         let Some((container, field)) = self.source.container() else { return Ok(Page::default()) };
-        let mut query = self.query(field).page_size(size);
+        let mut query = self.query(field).page_size(size).page_bytes(PAGE_BYTES);
         query.continuation = position.map(str::to_owned);
         let fingerprint = continuation::fingerprint(container, &query);
         let read = app.documents.query(container, &query).await?;
@@ -120,9 +123,8 @@ impl Search {
     }
 
     async fn one(&self, app: &App, id: &str) -> Result<Page, RecoveryError> {
-        let Some((container, _)) = self.source.container() else { return Ok(Page::default()) };
         let mut page = Page::default();
-        if let Some(document) = app.documents.read(container, &bucket_of(id), id).await? {
+        if let Some(document) = self.read(app, id).await? {
             page.scanned = 1;
             match Record::from_document(self.source, document) {
                 Ok(record) if self.is_meant(&record) => page.found.push((record, String::new())),
@@ -134,6 +136,24 @@ impl Search {
             }
         }
         Ok(page)
+    }
+
+    async fn read(&self, app: &App, id: &str) -> Result<Option<Document>, RecoveryError> {
+        let Some((container, _)) = self.source.container() else { return Ok(None) };
+        let found = app.documents.read(container, &bucket_of(id), id).await?;
+        if found.is_some() || self.source != Source::Retries {
+            return Ok(found);
+        }
+        // A delivery's retry is in its partner's partition, and its id does not tell the partner.
+        let mut next = Query::all().after_partition(PARTNER_PARTITION).page_size(1);
+        loop {
+            let page = app.documents.query(container, &next).await?;
+            let Some(Document { partition, .. }) = page.documents.into_iter().next() else { return Ok(None) };
+            if let Some(found) = app.documents.read(container, &partition, id).await? {
+                return Ok(Some(found));
+            }
+            next = next.after_partition(partition);
+        }
     }
 
     async fn dead_letters(&self, app: &App, position: Option<&str>, size: usize) -> Result<Page, RecoveryError> {

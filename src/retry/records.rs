@@ -45,6 +45,8 @@ pub struct StoredMessage {
     pub correlation_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
     #[serde(default)]
     pub properties: Properties,
     #[serde(flatten)]
@@ -84,6 +86,7 @@ impl From<&ServiceBusMessage> for StoredMessage {
             content_type: message.content_type.clone(),
             correlation_id: message.correlation_id.clone(),
             subject: message.subject.clone(),
+            session_id: message.session_id.clone(),
             properties: message.properties.clone(),
             body: StoredBody::new(&message.body),
         }
@@ -97,6 +100,7 @@ impl StoredMessage {
             content_type: message.content_type.as_deref().map(str::to_owned),
             correlation_id: message.correlation_id.clone(),
             subject: message.subject.clone(),
+            session_id: message.session_id.clone(),
             properties: message.properties.clone(),
             body: StoredBody::new(&message.body),
         }
@@ -108,6 +112,7 @@ impl StoredMessage {
             content_type: self.content_type.map(Cow::Owned),
             correlation_id: self.correlation_id,
             subject: self.subject,
+            session_id: self.session_id,
             properties: self.properties,
             time_to_live: None,
             scheduled_enqueue_time: None,
@@ -245,6 +250,7 @@ mod tests {
                 content_type: Some("application/cloudevents+json".into()),
                 correlation_id: Some("01936f00-0000-7000-8000-00000000000a".into()),
                 subject: None,
+                session_id: Some("session".into()),
                 properties,
                 time_to_live: None,
                 scheduled_enqueue_time: None,

@@ -156,8 +156,12 @@ async fn a_message_that_the_broker_cannot_keep_whole_is_refused_with_the_reason(
     let world = World::system().await;
     let mut client = world.client().await;
     let mut sender = client.sender("callbacks").await;
-    let with_session = Message {
-        properties: Some(Properties::builder().message_id("a".to_owned()).group_id("s".to_owned()).build()),
+    let with_reply = Message {
+        properties: Some(Properties::builder().message_id("a".to_owned()).reply_to("r".to_owned()).build()),
+        ..message("a")
+    };
+    let with_reply_session = Message {
+        properties: Some(Properties::builder().message_id("a".to_owned()).reply_to_group_id("r".to_owned()).build()),
         ..message("a")
     };
     let with_uuid = Message {
@@ -166,12 +170,26 @@ async fn a_message_that_the_broker_cannot_keep_whole_is_refused_with_the_reason(
         ),
         ..message("b")
     };
-    for (refused, what) in [(with_session, "session ids"), (with_uuid, "`u`")] {
+    for (refused, what) in [(with_reply, "`reply-to`"), (with_reply_session, "`reply-to-group-id`"), (with_uuid, "`u`")]
+    {
         let Outcome::Rejected(rejected) = sender.send(refused).await.unwrap() else { panic!("taken") };
         let description = rejected.error.unwrap().description.unwrap();
         assert!(description.contains(what), "{description}");
     }
     assert!(ids(&world, &sms()).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_session_id_is_kept_and_given_back_though_there_are_no_sessions() {
+    let world = World::system().await;
+    let mut client = world.client().await;
+    let in_session = Message {
+        properties: Some(Properties::builder().message_id("a".to_owned()).group_id("session 1".to_owned()).build()),
+        ..message("a")
+    };
+    client.sender("callbacks").await.send(in_session).await.unwrap().accepted_or("accepted").unwrap();
+    let peeked = world.broker.peek(&sms(), 0, 10).await.unwrap();
+    assert_eq!(peeked[0].message.session_id.as_deref(), Some("session 1"));
 }
 
 #[tokio::test]

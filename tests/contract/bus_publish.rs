@@ -20,6 +20,7 @@ on_every_exchange!(
     an_unknown_topic_is_refused,
     a_message_over_256_kb_is_refused,
     a_message_id_has_one_to_128_characters,
+    a_session_id_is_data_of_up_to_128_characters,
     a_message_published_twice_arrives_once,
     concurrent_publishers_lose_nothing,
 );
@@ -82,6 +83,7 @@ async fn every_field_comes_back_as_it_was_sent(exchange: &dyn Exchange) {
         content_type: Some("application/cloudevents+json; charset=utf-8".into()),
         correlation_id: Some("0195-corr".into()),
         subject: Some("SM'123".into()),
+        session_id: Some("session \"7\" ü".into()),
         properties: properties(&[
             ("channel", "sms".into()),
             ("text", "日本 \u{1f4e8} \"'\\ \n".into()),
@@ -153,6 +155,20 @@ async fn a_message_id_has_one_to_128_characters(exchange: &dyn Exchange) {
     let longest = "é".repeat(128);
     exchange.bus().publish("callbacks", message(&longest)).await.unwrap();
     assert_eq!(drain_ids(exchange, "sms").await, [longest]);
+}
+
+async fn a_session_id_is_data_of_up_to_128_characters(exchange: &dyn Exchange) {
+    let in_session = |id: &str, session: &str| Message { session_id: Some(session.to_owned()), ..message(id) };
+    refused(exchange, "callbacks", in_session("1", &"x".repeat(129))).await;
+    let longest = "é".repeat(128);
+    let sessions = ["b", "a", "", "b", &longest, "a"];
+    for (n, session) in sessions.iter().enumerate() {
+        exchange.bus().publish("callbacks", in_session(&n.to_string(), session)).await.unwrap();
+    }
+    exchange.bus().publish("callbacks", in_session("0", "other")).await.unwrap();
+    let received = exchange.drain("callbacks", "sms").await;
+    let found: Vec<_> = received.iter().map(|message| message.session_id.as_deref().unwrap()).collect();
+    assert_eq!(found, sessions, "neither the order nor duplicate detection goes by it");
 }
 
 async fn a_message_published_twice_arrives_once(exchange: &dyn Exchange) {

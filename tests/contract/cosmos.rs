@@ -229,6 +229,28 @@ async fn a_store_that_never_answers_is_given_up_on_in_time() {
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_takes_effect_after_it_was_given_up_on_is_met_as_a_conflict_and_not_done_twice() {
+    let emulator = Emulator::http().with_containers();
+    let store = CosmosDocuments::new(emulator.account(), DATABASE, Duration::from_secs(1));
+    write(&store, Operation::create("a", &json!({}))).await;
+    let delay = Duration::from_millis(1_500);
+    emulator.fail(Fault { path: "/docs", status: StatusCode::SERVICE_UNAVAILABLE, after: true, delay, times: 1 });
+    let commit = || store.commit(LEDGER, "p", vec![Operation::create("b", &json!({"n": 1}))]);
+    let error = commit().await.unwrap_err();
+    assert!(matches!(&error, CommitError::Unavailable(text) if text.contains("container ledger")), "{error:?}");
+    assert_eq!(store.read(LEDGER, "p", "b").await.unwrap(), None, "not yet");
+
+    let began = Instant::now();
+    while store.read(LEDGER, "p", "b").await.unwrap().is_none() {
+        assert!(began.elapsed() < Duration::from_secs(10), "the write never took effect");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let again = commit().await.unwrap_err();
+    assert!(matches!(&again, CommitError::Conflict { operation: 0, id } if id == "b"), "{again:?}");
+    assert_eq!(store.count(LEDGER, &Query::partition("p")).await.unwrap(), 2);
+}
+
 #[tokio::test]
 async fn ids_that_no_document_can_have_are_never_found() {
     let store = Emulator::in_process().with_containers().documents_in_process(Vec::new()).await;

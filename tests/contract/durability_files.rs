@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use rusqlite::Connection;
 use serde_json::json;
 use sluice::{
-    bus::{Bus, Topology},
+    bus::{Bus, Message, Topology},
     clock::SystemClock,
     documents::{CommitError, Container, Documents, Operation, Query},
     local::{
@@ -139,20 +139,27 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn a_file_of_an_older_version_is_brought_up_to_date() {
-    let test = TestBroker::open();
-    test.publish(&["a"]).await;
-    let clock = Arc::clone(&test.clock);
-    let folder = test.close();
-    let path = folder.path().join("broker.sqlite");
-    Connection::open(&path)
-        .unwrap()
-        .execute_batch("ALTER TABLE message DROP COLUMN scheduled; PRAGMA user_version = 1;")
-        .unwrap();
+    let older = [
+        "ALTER TABLE message DROP COLUMN session_id; PRAGMA user_version = 2;",
+        "ALTER TABLE message DROP COLUMN session_id; ALTER TABLE message DROP COLUMN scheduled; PRAGMA user_version = 1;",
+    ];
+    for changes in older {
+        let test = TestBroker::open();
+        test.publish(&["a"]).await;
+        let clock = Arc::clone(&test.clock);
+        let folder = test.close();
+        let path = folder.path().join("broker.sqlite");
+        Connection::open(&path).unwrap().execute_batch(changes).unwrap();
+        assert_eq!(read_depths(&path).unwrap().iter().map(|depth| depth.active).sum::<u64>(), 1, "{changes}");
 
-    let broker = Broker::open(&path, &topology(), clock).unwrap();
+        let broker = Broker::open(&path, &topology(), clock).unwrap();
 
-    broker.publish("callbacks", message("b")).await.unwrap();
-    assert_eq!(ids(&broker.receive(&sms(), 10, std::time::Duration::ZERO).await.unwrap()), ["a", "b"]);
+        broker.publish("callbacks", Message { session_id: Some("s".into()), ..message("b") }).await.unwrap();
+        let received = broker.receive(&sms(), 10, std::time::Duration::ZERO).await.unwrap();
+        assert_eq!(ids(&received), ["a", "b"], "{changes}");
+        let sessions: Vec<_> = received.iter().map(|received| received.message.session_id.as_deref()).collect();
+        assert_eq!(sessions, [None, Some("s")], "{changes}");
+    }
 }
 
 #[tokio::test]

@@ -48,6 +48,7 @@ pub fn message(id: &str) -> Message {
         content_type: None,
         correlation_id: None,
         subject: None,
+        session_id: None,
         properties: properties(&[("channel", "sms".into())]),
         time_to_live: None,
         scheduled_enqueue_time: None,

@@ -1,4 +1,4 @@
-//! Blob Storage that refuses; one that works is Azurite, in `tests/azure.rs`. And the clock.
+//! Blob Storage that refuses; one that works is Azurite, in `tests/azure`. And the clock.
 
 use std::net::Ipv4Addr;
 

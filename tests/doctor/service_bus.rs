@@ -49,6 +49,7 @@ async fn service_bus_is_looked_at_and_nothing_is_taken() {
         content_type: None,
         correlation_id: None,
         subject: None,
+        session_id: None,
         properties,
         time_to_live: None,
         scheduled_enqueue_time: None,

@@ -193,6 +193,7 @@ async fn what_was_never_ours_is_replayed_as_well(app: TestApp) {
         content_type: None,
         correlation_id: None,
         subject: None,
+        session_id: None,
         properties,
         time_to_live: None,
         scheduled_enqueue_time: None,

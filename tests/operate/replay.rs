@@ -221,6 +221,30 @@ async fn a_replayed_retry_is_due_at_once_and_keeps_its_attempt() {
 }
 
 #[tokio::test]
+async fn a_partners_retry_is_found_by_its_id_among_other_partners() {
+    let app = TestApp::start();
+    app.documents.fail(ledger_down);
+    app.twilio(PATH, &receipt("SM1", "delivered")).await;
+    assert_eq!(app.process("sms").await, 1);
+    app.documents.heal();
+    let mut record: serde_json::Value = app.all(Container::Retries).await[0].parse().unwrap();
+    for partner in ["alpha", "beta", "gamma"] {
+        let partition = format!("partner:{partner}");
+        let id = format!("delivery-of-{partner}");
+        record["id"] = json!(id);
+        record["bucket"] = json!(partition);
+        record["partner"] = json!(partner);
+        write(&app, Container::Retries, &partition, &id, &record).await;
+    }
+    app.clock.advance(Duration::from_millis(1));
+    let order = json!({"source": "retries", "action": "discard", "filter": {"id": "delivery-of-beta"}});
+    let job = complete(&app, order).await;
+    assert_eq!((&job["state"], &job["progress"]["done"]), (&json!("done"), &json!(1)));
+    assert_eq!(found(&app, "retries", json!({"partner": "beta"})).await.len(), 0);
+    assert_eq!(found(&app, "retries", json!({})).await.len(), 3);
+}
+
+#[tokio::test]
 async fn who_orders_a_job_must_say_who_they_are() {
     let app = TestApp::start();
     park(&app, "SM1", |_| {}).await;

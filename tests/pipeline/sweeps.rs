@@ -215,6 +215,7 @@ fn record(id: &str, partner: Option<&str>, due_at: Timestamp) -> RetryRecord {
         content_type: Some("application/cloudevents+json".into()),
         correlation_id: None,
         subject: Some("twilio:SM1".into()),
+        session_id: None,
         properties,
         time_to_live: None,
         scheduled_enqueue_time: None,

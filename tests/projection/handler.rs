@@ -48,6 +48,7 @@ async fn publish(app: &TestApp, id: &str, body: impl Into<Vec<u8>>) {
         content_type: None,
         correlation_id: None,
         subject: None,
+        session_id: None,
         properties,
         time_to_live: None,
         scheduled_enqueue_time: None,

@@ -16,7 +16,7 @@ use crate::world::{BrokerProcess, OPTIONS, TOPIC, client_with, drain_ids, messag
 const PUBLISHERS: usize = 16;
 
 /// Each publisher sends its messages one after another, and each until it is taken, as ingest and the sweep do.
-async fn publish_all(client: &Arc<ServiceBusClient>, each: usize, answered: &Arc<AtomicUsize>) {
+pub async fn publish_all(client: &Arc<ServiceBusClient>, each: usize, answered: &Arc<AtomicUsize>) {
     let publishers = (0..PUBLISHERS).map(|publisher| {
         let (sender, answered) = (client.create_sender(TOPIC), Arc::clone(answered));
         tokio::spawn(async move {
@@ -41,7 +41,7 @@ async fn reached(answered: &AtomicUsize, count: usize) {
     }
 }
 
-async fn every_message_is_there_once(client: &ServiceBusClient, each: usize) {
+pub async fn every_message_is_there_once(client: &ServiceBusClient, each: usize) {
     let mut found = BTreeMap::new();
     for id in drain_ids(client).await {
         *found.entry(id).or_insert(0) += 1;
@@ -111,6 +111,39 @@ async fn a_broker_that_hangs_is_given_up_within_the_limit_and_used_again_when_it
     let answered = Arc::new(AtomicUsize::new(0));
     publish_all(&client, EACH, &answered).await;
     every_message_is_there_once(&client, EACH).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_hangs_from_the_beginning_is_not_waited_for_beyond_the_limits() {
+    let data = tempfile::tempdir().unwrap();
+    let broker = BrokerProcess::start(data.path()).await;
+    let client = client_with(broker.address, OPTIONS);
+    let mut used = crate::world::receiver(&client);
+    assert!(crate::world::receive(&mut used, 1).await.is_empty());
+    broker.signal("-STOP");
+
+    // The kernel still takes connections for it, and nobody ever answers on them.
+    let limit = OPTIONS.connect_timeout.max(OPTIONS.send_timeout) * 3 / 2;
+    let began = Instant::now();
+    let error = client.create_sender(TOPIC).send_message(message("1")).await.unwrap_err();
+    assert!(matches!(error, ServiceBusError::Unreachable { .. } | ServiceBusError::TimedOut { .. }), "{error:?}");
+    assert!(began.elapsed() < limit, "to publish: {:?}", began.elapsed());
+    let began = Instant::now();
+    let error = crate::world::receiver(&client).receive_messages(1, Duration::from_millis(100)).await.unwrap_err();
+    assert!(matches!(&error, ServiceBusError::Unreachable { .. }), "{error:?}");
+    assert!(error.to_string().contains(&broker.address.to_string()), "{error}");
+    assert!(began.elapsed() < limit, "to receive: {:?}", began.elapsed());
+    let began = Instant::now();
+    let error = used.peek_messages(0, 1).await.unwrap_err();
+    assert!(
+        matches!(&error, ServiceBusError::Lost { problem, .. } if problem.contains("no answer within")),
+        "{error:?}"
+    );
+    assert!(began.elapsed() < limit, "to peek: {:?}", began.elapsed());
+
+    broker.signal("-CONT");
+    let answered = Arc::new(AtomicUsize::new(0));
+    publish_all(&client, 1, &answered).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -145,6 +145,31 @@ async fn without_a_token_nothing_is_sent_and_the_error_says_whom_to_ask() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_whose_certificate_nobody_vouches_for_is_told_nothing() {
+    use tokio_rustls::{TlsAcceptor, rustls};
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let server = server.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key.into()).unwrap();
+    let listener = tokio::net::TcpListener::bind(("localhost", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let accepted = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        TlsAcceptor::from(Arc::new(server)).accept(stream).await.is_ok()
+    });
+
+    let endpoint = Endpoint { host: "localhost".into(), port, tls: true };
+    let credential = Arc::new(TestCredential { lifetime: Some(Duration::from_secs(60)), ..Default::default() });
+    let client = ServiceBusClient::new(endpoint, Credential::Entra(credential.clone()), Arc::new(SystemClock), OPTIONS);
+    let error = client.publish(TOPIC, message("1")).await.unwrap_err();
+    let PublishError::Unavailable(text) = error else { panic!("{error:?}") };
+    assert!(text.contains("localhost") && text.contains("TLS") && text.contains("certificate"), "{text}");
+    assert!(!accepted.await.unwrap(), "the handshake must fail");
+    assert_eq!(credential.given.load(Ordering::SeqCst), 0, "no token was asked for, and none was shown");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_without_tls_is_not_talked_to_when_tls_was_asked_for() {
     let world = World::start().await;
     let endpoint = Endpoint { host: "localhost".into(), port: world.address.port(), tls: true };

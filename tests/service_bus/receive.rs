@@ -17,6 +17,7 @@ async fn every_field_comes_back_as_it_was_sent() {
         content_type: Some("application/cloudevents+json".into()),
         correlation_id: Some("0195-corr".into()),
         subject: Some("SM'123".into()),
+        session_id: Some("session 1".into()),
         properties: [
             ("channel".into(), Property::from("sms")),
             ("attempt".into(), Property::Integer(i64::MAX)),

@@ -53,6 +53,7 @@ fn bare(id: &str) -> Message {
         content_type: None,
         correlation_id: None,
         subject: None,
+        session_id: None,
         properties: Properties::new(),
         time_to_live: None,
         scheduled_enqueue_time: None,
@@ -76,16 +77,19 @@ pub fn ids(received: &[ReceivedMessage]) -> Vec<&str> {
     received.iter().map(|received| received.message.message_id.as_str()).collect()
 }
 
-/// Takes everything out of the subscription.
+/// Takes everything out of the subscription, until a look at it shows nothing more.
 pub async fn drain_ids(client: &ServiceBusClient) -> Vec<String> {
     let mut receiver = receiver(client);
     let mut drained = Vec::new();
+    let began = Instant::now();
     loop {
         let received = receive(&mut receiver, 500).await;
-        if received.is_empty() {
+        // On a busy machine messages take longer than a receiver waits.
+        if received.is_empty() && receiver.peek_messages(0, 1).await.unwrap().is_empty() {
             receiver.close().await;
             return drained;
         }
+        assert!(began.elapsed() < Duration::from_secs(60), "what is in the subscription cannot be received");
         for received in received {
             receiver.complete_message(&received).await.unwrap();
             drained.push(received.message.message_id);
@@ -180,6 +184,18 @@ impl BrokerProcess {
     pub fn signal(&self, signal: &str) {
         let status = Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
         assert!(status.success());
+        // A thread stops when it is scheduled next, which takes a while on a busy machine.
+        while signal == "-STOP" && !self.is_stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap()).all(|stat| {
+            // The state is the word behind the name, which is in parentheses.
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
     }
 
     pub fn kill(mut self) {

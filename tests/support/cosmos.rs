@@ -146,7 +146,12 @@ impl Emulator {
     }
 }
 
+/// What was asked for is carried out also when nobody waits for the answer any more.
 async fn answer(State(emulator): State<Emulator>, request: Request) -> Response<Body> {
+    tokio::spawn(carry_out(emulator, request)).await.unwrap()
+}
+
+async fn carry_out(emulator: Emulator, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     // The other side was killed while it sent.
     let Ok(body) = to_bytes(body, 16 << 20).await else { return refusal(StatusCode::BAD_REQUEST) };

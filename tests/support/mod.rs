@@ -1,6 +1,7 @@
 //! A test app: the program on an embedded engine in a temporary folder, with faults that a test can switch on.
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
+pub mod bus;
 pub mod cosmos;
 
 use std::{
@@ -8,7 +9,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -20,23 +21,19 @@ use axum::{
     http::{Request, Response, StatusCode},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bus::{FaultyBus, Transport};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sluice::{
     app::{App, Ports, topology},
     blobs,
-    bus::{Bus, Message, PublishError},
     clock::{Clock, Timestamp},
     config::Config,
     documents::{
         Action, CommitError, Container, Document, Documents, DocumentsError, Etag, Operation, Page, Query, query_all,
     },
     functions,
-    host::{
-        encode::{self, Call},
-        value::DataType,
-    },
     local::{
         broker::{Broker, Entity},
         documents::LocalDocuments,
@@ -45,6 +42,9 @@ use sluice::{
     outbound::{Outbound, OutboundError},
 };
 use tower::ServiceExt;
+
+#[allow(unused_imports, reason = "every test binary uses a part of it")]
+pub use bus::invocation_of;
 
 pub const TWILIO_TOKEN: &str = "demo-twilio-token-not-a-secret";
 
@@ -90,7 +90,7 @@ type CommitRule = dyn Fn(Container, &str, &[Operation]) -> Option<Fault> + Send 
 
 /// Documents with faults.
 pub struct FaultyDocuments {
-    inner: Arc<dyn Documents>,
+    pub inner: Arc<dyn Documents>,
     rule: Mutex<Option<Arc<CommitRule>>>,
     pub commits: AtomicUsize,
 }
@@ -151,34 +151,22 @@ impl Documents for FaultyDocuments {
     }
 }
 
-/// A bus with faults.
-#[derive(Debug)]
-pub struct FaultyBus {
-    inner: Arc<dyn Bus>,
-    pub down: AtomicBool,
-    pub hangs: AtomicBool,
-    pub published: AtomicUsize,
-}
+/// Whether the test binary says by its name that bus and documents are Azure's.
+const ON_AZURE: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"pipeline_on_azure" | b"operate_on_azure");
 
-#[async_trait]
-impl Bus for FaultyBus {
-    async fn publish(&self, topic: &str, message: Message) -> Result<(), PublishError> {
-        if self.hangs.load(Ordering::SeqCst) {
-            return std::future::pending().await;
-        }
-        if self.down.load(Ordering::SeqCst) {
-            return Err(PublishError::Unavailable("injected".into()));
-        }
-        self.published.fetch_add(1, Ordering::SeqCst);
-        self.inner.publish(topic, message).await
+/// Embedded documents, or Cosmos DB's emulator.
+fn documents(paths: &engine::Paths, clock: &Arc<dyn Clock>) -> Arc<dyn Documents> {
+    match ON_AZURE {
+        true => Arc::new(cosmos::Emulator::http().with_containers().documents()),
+        false => Arc::new(LocalDocuments::open(&paths.documents, clock.clone()).unwrap()),
     }
 }
 
-/// Embedded documents; in the test binary that says so by its name, Cosmos DB's emulator.
-fn documents(paths: &engine::Paths, clock: &Arc<dyn Clock>) -> Arc<dyn Documents> {
-    match env!("CARGO_CRATE_NAME") {
-        "pipeline_on_cosmos" => Arc::new(cosmos::Emulator::http().with_containers().documents()),
-        _ => Arc::new(LocalDocuments::open(&paths.documents, clock.clone()).unwrap()),
+/// The embedded broker itself, or Service Bus's adapter on its endpoint.
+fn transport(broker: &Broker, clock: &Arc<dyn Clock>) -> Transport {
+    match ON_AZURE {
+        true => Transport::service_bus(broker, clock),
+        false => Transport::Embedded,
     }
 }
 
@@ -201,7 +189,9 @@ impl Outbound for FakeOutbound {
 /// The program in a temporary folder.
 pub struct TestApp {
     pub app: Arc<App>,
+    /// What carries the messages, or stands behind the endpoint that does.
     pub broker: Broker,
+    pub transport: Transport,
     pub documents: Arc<FaultyDocuments>,
     pub bus: Arc<FaultyBus>,
     pub outbound: Arc<FakeOutbound>,
@@ -231,17 +221,13 @@ impl TestApp {
             rule: Mutex::default(),
             commits: AtomicUsize::default(),
         });
-        let bus = Arc::new(FaultyBus {
-            inner: Arc::new(broker.clone()),
-            down: AtomicBool::default(),
-            hangs: AtomicBool::default(),
-            published: AtomicUsize::default(),
-        });
+        let transport = transport(&broker, &clock);
+        let bus = Arc::new(FaultyBus::new(transport.bus(&broker)));
         let outbound = Arc::new(FakeOutbound::default());
         let ports = Ports {
             clock: clock.clone(),
             bus: bus.clone(),
-            dead_letters: Arc::new(broker.clone()),
+            dead_letters: transport.dead_letters(&broker),
             documents: documents.clone(),
             blobs: blobs::open_folder(&paths.blobs).unwrap(),
             outbound: outbound.clone(),
@@ -249,7 +235,7 @@ impl TestApp {
         let app = App::new(config, ports).unwrap();
         let handler = functions::handler(app.clone());
         let unused = Arc::new(ManualClock(Mutex::new(Timestamp::default())));
-        Self { app, broker, documents, bus, outbound, clock: unused, handler, folder }
+        Self { app, broker, transport, documents, bus, outbound, clock: unused, handler, folder }
     }
 
     /// Sends a request to the handler, as the host forwards it.
@@ -264,25 +250,20 @@ impl TestApp {
 
     /// Takes every waiting message of a channel to its processor, as the host does; returns how many there were.
     pub async fn process(&self, channel: &str) -> usize {
+        let function = format!("process-{channel}");
+        let mut trigger = self.transport.trigger(&self.broker, entity(channel));
         let mut done = 0;
-        loop {
-            let received = self.broker.receive(&entity(channel), 64, Duration::ZERO).await.unwrap();
-            if received.is_empty() {
-                return done;
-            }
-            let body = invocation_of(&format!("process-{channel}"), &received);
-            let request = Request::post(format!("/process-{channel}")).body(Body::from(body)).unwrap();
+        while let Some(body) = trigger.next(&function).await {
+            let request = Request::post(format!("/{function}")).body(Body::from(body)).unwrap();
             let response = self.send(request).await;
-            let locks: Vec<_> = received.iter().map(|message| message.lock.clone()).collect();
-            if response.status() == StatusCode::OK {
-                assert_json_object(response).await;
-                self.broker.complete(&locks).await.unwrap();
-                done += locks.len();
-            } else {
-                self.broker.abandon(&locks).await.unwrap();
+            if response.status() != StatusCode::OK {
+                trigger.settle(false).await;
                 return done;
             }
+            assert_json_object(response).await;
+            done += trigger.settle(true).await;
         }
+        done
     }
 
     /// Runs `sweep-retries` once, as the timer does.
@@ -321,20 +302,6 @@ impl TestApp {
 
 pub fn entity(channel: &str) -> Entity {
     Entity { topic: "callbacks".into(), subscription: channel.into(), dead_letter: false }
-}
-
-/// The invocation that the host makes of a batch.
-pub fn invocation_of(function: &str, received: &[sluice::local::broker::Received]) -> Vec<u8> {
-    let call = Call { function, binding: functions::MESSAGES, now: chrono::Utc::now(), id: uuid::Uuid::new_v4() };
-    let deliveries = received.iter().map(|received| encode::Received {
-        message: &received.message,
-        delivery_count: received.delivery_count,
-        sequence_number: received.sequence_number,
-        enqueued_at: received.enqueued_at,
-        expires_at: received.expires_at,
-        lock_token: None,
-    });
-    encode::service_bus_batch(&call, DataType::Binary, deliveries)
 }
 
 pub fn twilio_request(public_url: &str, path: &str, parameters: &[(&str, &str)]) -> Request<Body> {

@@ -22,7 +22,7 @@ const MOST: usize = 100;
 const MOST_BYTES: usize = 256 * 1024;
 /// What a data section costs beside its content.
 const SECTION_BYTES: usize = 8;
-/// What the outer message costs: its own sections, and a message id of 128 characters.
+/// What the outer message costs: its own sections, and a message id and a session id of 128 characters each.
 const ENVELOPE_BYTES: usize = 1024;
 
 /// A message on its way, and who waits for its answer.
@@ -51,6 +51,10 @@ impl Pending {
         !self.answer.is_closed() && Instant::now() < self.deadline
     }
 
+    fn session(&self) -> Option<&str> {
+        self.sendable.message.properties.as_ref()?.group_id.as_deref()
+    }
+
     pub fn answer(self, result: Result<(), ServiceBusError>) {
         // Whoever gave up waiting does not listen any more, and that is all right.
         self.answer.send(result).ok();
@@ -72,8 +76,10 @@ impl Batch {
         let first = self.pending.is_empty();
         let fits = self.pending.len() < MOST && self.bytes + size <= limit;
         let alone = message.alone || self.pending.iter().any(|other| other.alone);
+        // A batch goes to one session: the outer message names it.
+        let together = self.pending.first().is_none_or(|first| first.session() == message.session());
         // The first is always taken: it travels alone, as a plain message, when it is too large for a batch.
-        if !first && (!fits || alone) {
+        if !first && (!fits || alone || !together) {
             return Some(message);
         }
         self.bytes += size;
@@ -91,8 +97,11 @@ impl Batch {
             delivery_annotations: None,
             message_annotations: None,
             // As the official clients do: a partitioned entity chooses the batch's partition by it.
-            properties: first
-                .map(|first| amqp::Properties { message_id: first.message_id.clone(), ..amqp::Properties::default() }),
+            properties: first.map(|first| amqp::Properties {
+                message_id: first.message_id.clone(),
+                group_id: first.group_id.clone(),
+                ..amqp::Properties::default()
+            }),
             application_properties: None,
             body: amqp::Batch::new(sections),
             footer: None,
@@ -127,6 +136,7 @@ mod tests {
             content_type: None,
             correlation_id: None,
             subject: None,
+            session_id: None,
             properties: Properties::new(),
             time_to_live: None,
             scheduled_enqueue_time: None,
@@ -181,6 +191,20 @@ mod tests {
         let mut batch = Batch::default();
         assert!(batch.add(pending("1", 1), LINK).is_none());
         assert!(batch.add(Pending { alone: true, ..pending("2", 1) }, LINK).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_batch_belongs_to_one_session_and_says_so() {
+        let of = |id: &str, session: Option<&str>| {
+            let message = Message { session_id: session.map(str::to_owned), ..message(id, 1) };
+            Pending::new(encode(message, chrono::DateTime::UNIX_EPOCH).unwrap(), Duration::from_secs(1)).0
+        };
+        let mut batch = Batch::default();
+        assert!(batch.add(of("1", Some("a")), LINK).is_none());
+        assert!(batch.add(of("2", Some("a")), LINK).is_none());
+        assert!(batch.add(of("3", Some("b")), LINK).is_some());
+        assert!(batch.add(of("4", None), LINK).is_some());
+        assert_eq!(batch.envelope().message.properties.unwrap().group_id.as_deref(), Some("a"));
     }
 
     #[tokio::test]

@@ -18,6 +18,8 @@ pub(super) use decode::{Decoded, decode};
 
 /// Service Bus's limit for message ids.
 const MESSAGE_ID_CHARACTERS: usize = 128;
+/// Service Bus's limit for session ids.
+const SESSION_ID_CHARACTERS: usize = 128;
 const SCHEDULED: &str = "x-opt-scheduled-enqueue-time";
 
 /// A message that has to be sent.
@@ -33,6 +35,9 @@ pub(super) fn encode(message: Message, now: Timestamp) -> Result<Outgoing, &'sta
     if message.message_id.is_empty() || message.message_id.chars().count() > MESSAGE_ID_CHARACTERS {
         return Err("a message id must have 1 to 128 characters");
     }
+    if message.session_id.as_ref().is_some_and(|id| id.chars().count() > SESSION_ID_CHARACTERS) {
+        return Err("a session id must not exceed 128 characters");
+    }
     if message.properties.values().any(|value| matches!(value, Property::Float(number) if !number.is_finite())) {
         return Err("a property is not a finite number");
     }
@@ -41,6 +46,7 @@ pub(super) fn encode(message: Message, now: Timestamp) -> Result<Outgoing, &'sta
         correlation_id: message.correlation_id.map(MessageId::String),
         content_type: message.content_type.map(|text| Symbol::from(text.into_owned())),
         subject: message.subject,
+        group_id: message.session_id,
         ..amqp::Properties::default()
     };
     let mut header = Header { durable: true, priority: Priority::default(), ..Header::default() };
@@ -97,6 +103,7 @@ mod tests {
             content_type: Some("application/cloudevents+json".into()),
             correlation_id: Some("0195-corr".into()),
             subject: Some("SM'123".into()),
+            session_id: Some("session \"7\" ü".into()),
             properties: [
                 ("channel".into(), Property::from("sms")),
                 ("attempt".into(), Property::Integer(i64::MIN)),
@@ -128,6 +135,7 @@ mod tests {
             content_type: None,
             correlation_id: None,
             subject: None,
+            session_id: None,
             properties: Properties::new(),
             time_to_live: None,
             scheduled_enqueue_time: None,
@@ -160,6 +168,8 @@ mod tests {
             assert!(encode(Message { message_id: id, ..message() }, now()).is_err());
         }
         assert!(encode(Message { message_id: "é".repeat(128), ..message() }, now()).is_ok());
+        assert!(encode(Message { session_id: Some("é".repeat(128)), ..message() }, now()).is_ok());
+        assert!(encode(Message { session_id: Some("x".repeat(129)), ..message() }, now()).is_err());
         for number in [f64::NAN, f64::INFINITY] {
             let properties = [("n".into(), Property::Float(number))].into();
             assert!(encode(Message { properties, ..message() }, now()).is_err());

@@ -62,6 +62,7 @@ pub(super) fn decode(encoded: &Bytes) -> Result<Message, BadMessage> {
         content_type: None,
         correlation_id: None,
         subject: None,
+        session_id: None,
         properties: BTreeMap::new(),
         time_to_live: None,
         scheduled_enqueue_time: None,
@@ -109,7 +110,8 @@ fn read_properties(message: &mut Message, list: &Value) -> Result<(), BadMessage
     message.subject = words(3);
     message.correlation_id = id(field(list, 5))?;
     message.content_type = words(6).map(Into::into);
-    for (index, name) in [(2, "`to`"), (4, "`reply-to`"), (10, "session ids")] {
+    message.session_id = words(10);
+    for (index, name) in [(2, "`to`"), (4, "`reply-to`"), (12, "`reply-to-group-id`")] {
         if *field(list, index) != Value::Null {
             return Err(BadMessage::Unsupported(name.into()));
         }
@@ -173,6 +175,7 @@ pub(super) fn encode(received: &Received, source: &Entity, delivery: Delivery) -
         subject: message.subject.clone(),
         correlation_id: message.correlation_id.clone().map(Into::into),
         content_type: message.content_type.as_deref().map(Symbol::from),
+        group_id: message.session_id.clone(),
         absolute_expiry_time: received.expires_at.map(amqp_time),
         creation_time: received.expires_at.map(|_| amqp_time(received.enqueued_at)),
         ..Properties::default()

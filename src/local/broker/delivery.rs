@@ -11,7 +11,8 @@ use crate::bus::{Message, Properties};
 macro_rules! columns {
     () => {
         "q.sequence, q.deliveries, m.enqueued_at, m.expires_at, m.message_id, m.content_type, m.correlation_id,
-         m.subject, m.properties, m.body, d.reason, d.description, q.due, m.scheduled
+         m.subject, m.properties, m.body, d.reason, d.description, q.due, m.scheduled,
+         m.session_id
          FROM queue q JOIN message m ON m.sequence = q.sequence LEFT JOIN dead_letter d ON d.sequence = q.sequence "
     };
 }
@@ -35,6 +36,7 @@ pub(super) struct Delivery {
     pub dead_letter_reason: Option<String>,
     pub dead_letter_description: Option<String>,
     pub scheduled: Option<i64>,
+    pub session_id: Option<String>,
 }
 
 impl Delivery {
@@ -55,6 +57,7 @@ impl Delivery {
             dead_letter_description: row.get(11)?,
             due: row.get(12)?,
             scheduled: row.get(13)?,
+            session_id: row.get(14)?,
         })
     }
 
@@ -81,6 +84,7 @@ impl Delivery {
                 content_type: self.content_type.map(Into::into),
                 correlation_id: self.correlation_id,
                 subject: self.subject,
+                session_id: self.session_id,
                 properties,
                 time_to_live: self
                     .expires_at

@@ -16,6 +16,8 @@ use crate::bus::{Message, Property, PublishError};
 
 /// Service Bus's limit for message ids.
 const MESSAGE_ID_CHARACTERS: usize = 128;
+/// Service Bus's limit for session ids.
+const SESSION_ID_CHARACTERS: usize = 128;
 /// Service Bus's limit (Standard tier) for a message with its properties. Refused here too, or the first message over
 /// it would meet the limit in production.
 pub(crate) const MESSAGE_BYTES: usize = 256 * 1024;
@@ -29,6 +31,7 @@ pub(super) struct Publication {
     content_type: Option<std::borrow::Cow<'static, str>>,
     correlation_id: Option<String>,
     subject: Option<String>,
+    session_id: Option<String>,
     properties: String,
     /// In microseconds.
     time_to_live: Option<i64>,
@@ -45,13 +48,19 @@ impl Publication {
         if message.message_id.is_empty() || message.message_id.chars().count() > MESSAGE_ID_CHARACTERS {
             return refused("a message id must have 1 to 128 characters");
         }
+        if message.session_id.as_ref().is_some_and(|id| id.chars().count() > SESSION_ID_CHARACTERS) {
+            return refused("a session id must not exceed 128 characters");
+        }
         // JSON has no words for them, and a message that cannot be read back would be lost.
         if message.properties.values().any(|value| matches!(value, Property::Float(number) if !number.is_finite())) {
             return refused("a property is not a finite number");
         }
         let properties = serde_json::to_string(&message.properties).expect("properties serialise to JSON");
         let text = |field: &Option<String>| field.as_ref().map_or(0, String::len);
-        let texts = text(&message.correlation_id) + text(&message.subject) + message.message_id.len();
+        let texts = text(&message.correlation_id)
+            + text(&message.subject)
+            + text(&message.session_id)
+            + message.message_id.len();
         let content_type = message.content_type.as_ref().map_or(0, |content_type| content_type.len());
         if message.body.len() + properties.len() + texts + content_type > MESSAGE_BYTES {
             return refused("a message must not exceed 256 KB");
@@ -71,6 +80,7 @@ impl Publication {
             content_type: message.content_type,
             correlation_id: message.correlation_id,
             subject: message.subject,
+            session_id: message.session_id,
             properties,
             body: message.body,
         })
@@ -93,8 +103,8 @@ impl Publication {
             connection
                 .prepare_cached(
                     "INSERT INTO message (sequence, message_id, enqueued_at, expires_at, content_type, correlation_id,
-                                          subject, properties, body, scheduled)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                          subject, properties, body, scheduled, session_id)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 )?
                 .execute(params![
                     sequence,
@@ -107,6 +117,7 @@ impl Publication {
                     self.properties,
                     &self.body[..],
                     self.scheduled,
+                    self.session_id,
                 ])?;
             connection
                 .prepare_cached("INSERT INTO queue (entity, due, sequence, deliveries) VALUES (?1, ?2, ?3, 0)")?

@@ -18,7 +18,7 @@ pub(super) const READY: i64 = 0;
 pub(super) const NO_ENTITY: i64 = 0;
 
 pub(super) const PROFILE: Profile = Profile {
-    migrations: &[SCHEMA, SCHEDULED],
+    migrations: &[SCHEMA, SCHEDULED, SESSION],
     writer_cache_kib: 8 * 1024,
     reader_cache_kib: 1024,
     checkpoint_pages: 250,
@@ -76,6 +76,9 @@ CREATE TABLE seen (
 
 /// What the sender asked for; when the message is due, `queue` knows.
 const SCHEDULED: &str = "ALTER TABLE message ADD COLUMN scheduled INTEGER;";
+
+/// Data of the message; nothing goes by it.
+const SESSION: &str = "ALTER TABLE message ADD COLUMN session_id TEXT;";
 
 /// Gives every topic and subscription of the topology its number, and drops the locks that an earlier process held.
 pub(super) fn prepare(connection: &mut Connection, topology: &Topology) -> rusqlite::Result<Numbers> {

@@ -27,6 +27,7 @@ def message(number, **properties):
         content_type="application/json",
         correlation_id=f"c-{number}",
         subject="receipt",
+        session_id="one session",
         time_to_live=timedelta(hours=1),
         application_properties={
             "channel": "sms",
@@ -49,6 +50,7 @@ def check(received, number, deliveries=0):
     assert received.content_type == "application/json"
     assert received.correlation_id == f"c-{number}"
     assert received.subject == "receipt"
+    assert received.session_id == "one session"
     assert received.time_to_live == timedelta(hours=1)
     assert received.delivery_count == deliveries
     properties = {text(key): text(value) for key, value in received.application_properties.items()}

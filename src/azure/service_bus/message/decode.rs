@@ -74,6 +74,7 @@ pub fn decode(message: Incoming) -> Decoded {
             content_type: own.content_type.map(|symbol| symbol.0.into()),
             correlation_id: own.correlation_id.map(id_text),
             subject: own.subject,
+            session_id: own.group_id,
             properties,
             time_to_live,
             scheduled_enqueue_time: moment(&annotations, SCHEDULED),

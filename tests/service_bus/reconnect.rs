@@ -31,6 +31,7 @@ fn message(id: &str) -> Message {
         content_type: None,
         correlation_id: None,
         subject: None,
+        session_id: None,
         properties: Properties::new(),
         time_to_live: None,
         scheduled_enqueue_time: None,

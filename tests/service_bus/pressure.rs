@@ -28,6 +28,7 @@ fn message(id: String, properties: Properties) -> Message {
         content_type: None,
         correlation_id: None,
         subject: None,
+        session_id: None,
         properties,
         time_to_live: None,
         scheduled_enqueue_time: None,

@@ -1,7 +1,9 @@
 //! The executable with its stores in Azure, as far as that can be shown without Azure.
 
-#[path = "support/cosmos.rs"]
+mod blob_silence;
+#[path = "../support/cosmos.rs"]
 mod cosmos_emulator;
+mod secrets_in_errors;
 
 use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},

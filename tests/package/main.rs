@@ -1,5 +1,7 @@
 //! What `sluice package` lays out, and what its check finds.
 
+mod hostile;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},

@@ -1,5 +1,7 @@
 //! The executable as the custom handler, spoken to as the Functions host speaks.
 
+mod in_azure;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{
@@ -104,7 +106,7 @@ async fn invocations_are_answered_with_json_whether_chunked_or_with_a_length() {
     let chunked = batch(&[envelope("SM2"), json!("no envelope"), envelope("SM2")]).into_bytes();
     let chunks: Vec<_> = chunked.chunks(100).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
     json_object(handler.invoke("process-sms", Body::wrap_stream(stream::iter(chunks))).await).await;
-    let timer = include_str!("golden/g05_timer_trigger.json");
+    let timer = include_str!("../golden/g05_timer_trigger.json");
     json_object(handler.invoke("sweep-retries", timer.into()).await).await;
 
     let show = |key: &str| {
