@@ -68,8 +68,11 @@ fn the_shipped_folders_load_without_refusals() {
             }
             Trigger::ServiceBus(trigger) => {
                 assert_eq!(function.binding, "messages");
-                let channel = function.name.strip_prefix("process-").unwrap();
-                let source = ServiceBusSource::Subscription { topic: "callbacks".into(), subscription: channel.into() };
+                let (topic, subscription) = match function.name.strip_prefix("process-") {
+                    Some(channel) => ("callbacks", channel),
+                    None => ("deliveries", function.name.as_str()),
+                };
+                let source = ServiceBusSource::Subscription { topic: topic.into(), subscription: subscription.into() };
                 assert_eq!(trigger.source, source);
                 assert_eq!((trigger.data_type, trigger.max_batch), (Some(DataType::Binary), Some(256)));
             }
