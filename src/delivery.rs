@@ -1,15 +1,15 @@
 //! Delivery: passing applied events on to partners' endpoints.
 //!
 //! A partner ([`partner`]) is a document in container `registry`. Whoever applies an event asks [`partners`] which of them
-//! want it, and the outbox owes each one message. Function `deliver` takes batches of those messages and hands each to
-//! its partner: [`batch`] decides what is started, handed over or put off, [`attempt`] signs and posts one event and
-//! judges the answer. A breaker ([`breaker`]) keeps everybody away from an endpoint that fails; what has to wait is in the
-//! retry table, in a partition of the partner's own. What became of each delivery is in container `deliveries`
-//! ([`record`]).
+//! want it, and the outbox owes each one message. Function `deliver` takes batches of those messages to the [`courier`],
+//! which hands each to its partner at once, as far as [`limits`] allow, and holds no batch up for one; [`attempt`] signs
+//! one request and judges its answer. A breaker ([`breaker`], shared by [`breakers`]) keeps everybody away from an endpoint
+//! that fails; what has to wait is in the retry table, in a partition of the partner's own. What became of each delivery
+//! is in container `deliveries` ([`record`]).
 //!
 //! The rest is one idea a file: which addresses nobody may be sent to ([`address`]), the client that refuses them
 //! ([`client`]), signatures ([`keys`], [`sign`]), the three forms on the wire ([`wire`]), `Retry-After` ([`retry_after`]),
-//! and the operators' side ([`registry`], [`changes`]).
+//! and the operators' side ([`registry`], [`changes`], [`sample`], [`report`]).
 
 mod address;
 pub mod attempt;

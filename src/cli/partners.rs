@@ -12,23 +12,26 @@ use serde_json::{Value, json};
 use super::operator::{Operator, print_json};
 use settings::SettingsArgs;
 
+const HELP: &str = "\
+Add, change and test the applications that receive events
+
+A partner is an HTTPS endpoint that every applied event is POSTed to, if its filters let it through:
+
+  sluice partners add acme --endpoint https://acme.example.com/events --event 'message.*' --channel sms
+
+prints the secret (whsec_...) and the public key (whpk_...) that the partner verifies signatures with, by any library
+for Standard Webhooks (https://www.standardwebhooks.com). Give it one of them, then try:
+
+  sluice partners test acme
+
+What a partner must do: answer 2xx within the timeout, soon and before working on the event; take each webhook-id once,
+because an event may come twice; and not rely on the order. What fails (no answer, 408, 425, 429, 5xx) is tried again
+by the schedule, `Retry-After` is honoured; any other answer parks the delivery (`sluice parked list --partner acme`),
+and 410 disables the endpoint as well.";
+
 /// Add, change and test the applications that receive events
-///
-/// A partner is an HTTPS endpoint that every applied event is POSTed to, if its filters let it through:
-///
-///   sluice partners add acme --endpoint https://acme.example.com/events --event 'message.*' --channel sms
-///
-/// prints the secret (whsec_...) and the public key (whpk_...) that the partner verifies signatures with, by any library
-/// for Standard Webhooks (https://www.standardwebhooks.com). Give it one of them, then try:
-///
-///   sluice partners test acme
-///
-/// What a partner must do: answer 2xx within the timeout, soon and before working on the event; take each webhook-id once,
-/// because an event may come twice; and not rely on the order. What fails (no answer, 408, 425, 429, 5xx) is tried again
-/// by the schedule, `Retry-After` is honoured; any other answer parks the delivery (`sluice parked list --partner acme`),
-/// and 410 disables the endpoint as well.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(long_about = HELP)]
 pub(super) struct PartnersArgs {
     #[command(subcommand)]
     command: Command,

@@ -1,11 +1,12 @@
 //! The courier: takes messages of the deliveries topic to their partners.
 //!
 //! A batch ends within [`BUDGET`], because the next one, with other partners' events, waits for it, and its messages' locks
-//! are not renewed. By then a request that was not started is put off, and one that is under way is handed over: a retry
-//! record stands in for it, due when it must have ended, and a task of this process waits for the answer. Whatever is
-//! killed, either the record or the broker still has the message. A partner may therefore see an event twice, always under
-//! one `webhook-id`.
+//! are not renewed. A delivery that finds no room in that time and a request that is still under way go on in the
+//! background ([`background`]); a retry record stands in for them, due when they must have ended. Whatever is killed,
+//! either the record or the broker still has the message. A partner may therefore see an event twice, always under one
+//! `webhook-id`.
 
+mod background;
 mod conclude;
 mod keep;
 
@@ -15,11 +16,12 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::{task::JoinHandle, time::Instant};
 
+use self::background::ended;
 use super::{
     Breakers, Partner, Partners,
     attempt::{self, Prepared},
     breakers::Admission,
-    client::{Client, Exchange, Failed},
+    client::{Client, Exchange},
     keys::Keys,
     limits::{Limits, Pass},
     partner::State,
@@ -81,6 +83,24 @@ pub struct Courier {
     settings: config::Delivery,
     demo_secrets: BTreeMap<String, Secret>,
     limits: Limits,
+}
+
+/// A delivery that nothing speaks against, but for room.
+#[derive(Debug)]
+struct Ready {
+    partner: Arc<Partner>,
+    message: StoredMessage,
+    body: Bytes,
+    /// The record before any attempt.
+    first: DeliveryRecord,
+    found: Option<Document>,
+}
+
+/// A delivery that must wait after all.
+struct Later {
+    message: StoredMessage,
+    due_at: Timestamp,
+    why: String,
 }
 
 /// A delivery that a request is sent for.
@@ -186,26 +206,42 @@ impl Courier {
             return self.put_off(message, until, format!("partner {name} fails: its breaker is open")).await;
         }
         let gate = self.limits.gate(&name, &partner.settings);
-        let Some(pass) = gate.enter(deadline).await else {
-            return self.put_off(message, gate.put_off(now), format!("partner {name} has enough under way")).await;
+        let ready = Ready { partner, message, body, first, found };
+        let Some(pass) = gate.enter(deadline.min(Instant::now() + gate.patience())).await else {
+            return self.queue(ready, &gate).await;
         };
-        let content = announced.content(partner.settings.format, &body);
-        let started_at = self.clock.now();
-        let prepared = match self.prepare(&partner, &announced.id, content, started_at) {
+        match self.set_out(ready, pass).await {
+            Ok((errand, exchange)) => self.wait_or_hand_over(errand, exchange, deadline).await,
+            Err(Later { message, due_at, why }) => self.put_off(message, due_at, why).await,
+        }
+    }
+
+    /// Sends the request, unless something speaks against it now.
+    async fn set_out(self: &Arc<Self>, ready: Ready, pass: Pass) -> Result<(Errand, JoinHandle<Exchange>), Later> {
+        let Ready { partner, message, body, first, found } = ready;
+        let (name, started_at) = (partner.name(), self.clock.now());
+        let prepared = match Announced::read(&body) {
+            Ok(announced) => {
+                let content = announced.content(partner.settings.format, &body);
+                self.prepare(&partner, &announced.id, content, started_at).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        let prepared = match prepared {
             Ok(prepared) => prepared,
-            Err(error) => {
-                tracing::error!(partner = name, %error, "nothing can be sent");
-                return self.put_off(message, now + OUR_FAULT, error.to_string()).await;
+            Err(why) => {
+                tracing::error!(partner = name, why, "nothing can be sent");
+                return Err(Later { message, due_at: started_at + OUR_FAULT, why });
             }
         };
         // As the last step: whoever claims the probe must make it.
-        let admission = breakers.admit(&name, partner.settings.timeout + MARGIN).await;
-        if let Admission::Wait(until) = admission {
-            return self.put_off(message, until, format!("partner {name} fails: its breaker is open")).await;
+        let admission = self.registry.breakers.admit(name, partner.settings.timeout + MARGIN).await;
+        if let Admission::Wait(due_at) = admission {
+            let why = format!("partner {name} fails: its breaker is open");
+            return Err(Later { message, due_at, why });
         }
-        let errand = Errand { partner, message, first, found, admission, pass, started_at };
-        let exchange = self.send(&errand.partner, prepared);
-        self.wait_or_hand_over(errand, exchange, deadline).await
+        let exchange = self.send(&partner, prepared);
+        Ok((Errand { partner, message, first, found, admission, pass, started_at }, exchange))
     }
 
     pub(super) fn prepare(
@@ -247,19 +283,7 @@ impl Courier {
             return self.conclude(&errand, ended(exchange.await)).await;
         }
         errand.pass.hand_over();
-        let courier = Arc::clone(self);
-        tokio::spawn(async move {
-            let concluded = courier.conclude(&errand, ended(exchange.await)).await;
-            match concluded {
-                Ok(Fate::Delivered | Fate::Parked) => {
-                    if let Err(error) = courier.retries.forget(&errand.message).await {
-                        tracing::warn!(%error, "a delivery that is done stays in the retry table: it is sent again");
-                    }
-                }
-                Ok(_) => {}
-                Err(error) => tracing::error!(%error, "how a delivery ended is not written down: it is sent again"),
-            }
-        });
+        tokio::spawn(Arc::clone(self).finish(errand, exchange));
         Ok(Fate::HandedOver)
     }
 
@@ -278,12 +302,4 @@ impl Courier {
             updated_at: now,
         }
     }
-}
-
-/// A task that panicked counts as a connection that broke.
-fn ended(exchange: Result<Exchange, tokio::task::JoinError>) -> Exchange {
-    exchange.unwrap_or_else(|error| {
-        tracing::error!(%error, "a request panicked");
-        Exchange { result: Err(Failed::Broken("the program failed".into())), took: Duration::ZERO }
-    })
 }

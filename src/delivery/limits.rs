@@ -25,6 +25,10 @@ use crate::clock::Timestamp;
 const SOONEST: Duration = Duration::from_secs(1);
 /// ... and no later, however much there is.
 const LATEST: Duration = Duration::from_secs(600);
+/// No more wait for room than can have their turn in this time, by and large ...
+pub const WAITS_AT_MOST: Duration = Duration::from_secs(10);
+/// ... or than memory should hold.
+const MOST_PLACES: u32 = 512;
 /// Of an endpoint that has not answered yet.
 const FIRST_GUESS: Duration = Duration::from_millis(100);
 /// How long a batch waits for an endpoint that works: this many times as long as it usually takes, within bounds ...
@@ -46,6 +50,8 @@ pub struct Gate {
     room: Arc<Semaphore>,
     /// Requests whose batch did not wait for them.
     handed_over: AtomicU32,
+    /// Deliveries that wait for room, and no batch for them.
+    queued: AtomicU32,
     pace: Mutex<Pace>,
 }
 
@@ -67,6 +73,16 @@ pub struct Pass {
     gate: Arc<Gate>,
     handed_over: bool,
     _room: OwnedSemaphorePermit,
+}
+
+/// A place in the queue for room.
+#[derive(Debug)]
+pub struct Place(Arc<Gate>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.queued.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Limits {
@@ -92,17 +108,15 @@ impl Gate {
             concurrency,
             room: Arc::new(Semaphore::new(concurrency as usize)),
             handed_over: AtomicU32::new(0),
+            queued: AtomicU32::new(0),
             pace: Mutex::new(pace),
         }
     }
 
     /// Waits for room, and for the time that the rate allows; `None` if neither comes by the deadline.
     pub async fn enter(self: &Arc<Self>, deadline: Instant) -> Option<Pass> {
-        // With one that stalls there is little hope that room becomes free while a batch can wait.
-        let deadline = if self.stalls() { deadline.min(Instant::now() + NO_PATIENCE) } else { deadline };
         let room = match Arc::clone(&self.room).try_acquire_owned() {
             Ok(room) => room,
-            Err(_) if self.handed_over.load(Ordering::Relaxed) >= self.concurrency => return None,
             Err(_) => timeout_at(deadline, Arc::clone(&self.room).acquire_owned()).await.ok()?.ok()?,
         };
         if self.rate > 0 {
@@ -120,11 +134,31 @@ impl Gate {
         Some(Pass { gate: Arc::clone(self), handed_over: false, _room: room })
     }
 
+    /// A place to wait for room without holding up a batch; `None` when there are as many as can have their turn soon, or
+    /// when the endpoint fails.
+    pub fn queue(self: &Arc<Self>) -> Option<Place> {
+        let most = {
+            let pace = self.pace();
+            if pace.failed {
+                return None;
+            }
+            let each = self.step(&pace).max(Duration::from_millis(1));
+            u32::try_from(WAITS_AT_MOST.as_nanos() / each.as_nanos()).unwrap_or(MOST_PLACES).min(MOST_PLACES)
+        };
+        let taken = self.queued.fetch_add(1, Ordering::Relaxed);
+        let place = Place(Arc::clone(self));
+        (taken < most).then_some(place)
+    }
+
+    fn step(&self, pace: &Pace) -> Duration {
+        let by_rate = if self.rate > 0 { Duration::from_secs(1) / self.rate } else { Duration::ZERO };
+        (pace.takes / self.concurrency).max(by_rate)
+    }
+
     /// When something that found no room is to come back: behind what was put off before.
     pub fn put_off(&self, now: Timestamp) -> Timestamp {
         let mut pace = self.pace();
-        let by_rate = if self.rate > 0 { Duration::from_secs(1) / self.rate } else { Duration::ZERO };
-        let step = (pace.takes / self.concurrency).max(by_rate);
+        let step = self.step(&pace);
         pace.put_off = pace.put_off.max(now + SOONEST).min(now + LATEST) + step;
         pace.put_off
     }
@@ -185,17 +219,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_so_many_are_under_way_and_nobody_waits_for_those_that_stall() {
+    async fn only_so_many_are_under_way_at_a_time() {
         let gate = Arc::new(Gate::new(0, 2));
-        let (mut one, mut two) = (gate.enter(soon()).await.unwrap(), gate.enter(soon()).await.unwrap());
+        let (one, _two) = (gate.enter(soon()).await.unwrap(), gate.enter(soon()).await.unwrap());
         let started = Instant::now();
         assert!(gate.enter(soon()).await.is_none());
         assert!(started.elapsed() >= Duration::from_millis(60), "there might have been room");
-        one.hand_over();
-        two.hand_over();
-        let started = Instant::now();
-        assert!(gate.enter(soon()).await.is_none());
-        assert!(started.elapsed() < Duration::from_millis(30), "there was nothing to wait for");
         drop(one);
         assert!(gate.enter(soon()).await.is_some());
     }
@@ -221,6 +250,20 @@ mod tests {
         assert_eq!(gate.patience(), NO_PATIENCE);
         drop(pass);
         assert_eq!(gate.patience(), MOST_PATIENCE);
+    }
+
+    #[tokio::test]
+    async fn so_many_wait_as_can_have_their_turn_soon() {
+        let gate = Arc::new(Gate::new(2, 64));
+        let mut places: Vec<_> = std::iter::from_fn(|| gate.queue()).collect();
+        assert_eq!(places.len(), 20, "10 s at 2/s");
+        places.pop();
+        assert!(gate.queue().is_some());
+        let pass = gate.enter(soon()).await.unwrap();
+        pass.took(Duration::from_secs(1), false);
+        assert!(gate.queue().is_none(), "nobody queues for an endpoint that fails");
+        let gate = Arc::new(Gate::new(0, 64));
+        assert_eq!(std::iter::from_fn(|| gate.queue()).collect::<Vec<_>>().len(), MOST_PLACES as usize);
     }
 
     #[tokio::test]

@@ -114,16 +114,14 @@ async fn what_exceeds_the_concurrency_comes_back_and_all_of_it_arrives() {
     for index in 0..30 {
         world.apply(&format!("SM{index}")).await;
     }
+    let started = Instant::now();
     world.deliver().await;
-    let put_off = world.retries().await;
-    assert!(put_off.len() > 5, "{}", put_off.len());
-    assert!(put_off.iter().all(|record| record["attempt"] == 1), "no attempt is used up");
-    until("all are on record", async || {
-        world.after(2).await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        world.records().await.len() == 30
-    })
-    .await;
+    assert!(started.elapsed() < Duration::from_millis(1500), "30 requests take 4.5 s: {:?}", started.elapsed());
+    let standing_in = world.retries().await;
+    assert!(standing_in.len() > 20, "{}", standing_in.len());
+    assert!(standing_in.iter().all(|record| record["attempt"] == 1), "no attempt is used up");
+    until("all are on record", async || world.records().await.len() == 30).await;
+    until("nothing stands in for them any more", async || world.retries().await.is_empty()).await;
     assert!(world.records().await.iter().all(|record| record.state == State::Delivered && record.attempted == 1));
     let mut ids = partner.ids();
     ids.sort();
