@@ -97,10 +97,11 @@ pub struct Ingest {
 }
 
 /// Which broker carries the messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BusKind {
     /// The embedded one.
+    #[default]
     Embedded,
     /// Azure Service Bus, or an emulator of it.
     ServiceBus,
@@ -112,8 +113,10 @@ pub enum BusKind {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bus {
+    #[serde(default)]
     pub kind: BusKind,
     /// The name of the environment variables that say where Service Bus is.
+    #[serde(default = "service_bus_connection")]
     pub connection: String,
     pub callbacks_topic: String,
     pub deliveries_topic: String,
@@ -124,6 +127,10 @@ pub struct Bus {
     #[serde(with = "humantime_serde")]
     pub lock_duration: Duration,
     pub max_delivery_count: u32,
+}
+
+fn service_bus_connection() -> String {
+    "ServiceBusConnection".to_owned()
 }
 
 /// What is expected of the broker and the store.
@@ -146,7 +153,12 @@ pub struct Retry {
     /// The most records one sweep moves back to the bus.
     pub sweep_limit: usize,
     /// The most records a sweep moves in a second.
+    #[serde(default = "sweep_rate")]
     pub sweep_rate: u32,
+}
+
+fn sweep_rate() -> u32 {
+    4000
 }
 
 /// Where applied events are announced.
@@ -199,7 +211,9 @@ struct File {
     public_url: Spanned<String>,
     ingest: Spanned<Ingest>,
     bus: Spanned<Bus>,
+    #[serde(default)]
     documents: DocumentsTable,
+    #[serde(default)]
     blobs: BlobsTable,
     dependencies: Spanned<Dependencies>,
     retry: Spanned<Retry>,

@@ -359,3 +359,24 @@ fn service_bus_is_reached_as_the_functions_host_reaches_it() {
     assert!(error_of("kind = \"embedded\"", "kind = \"rabbit\"").contains("unknown variant `rabbit`"));
     assert_eq!(parse(&shipped(), &[("ServiceBusConnection", text)]).unwrap().service_bus, None);
 }
+
+#[test]
+fn a_file_from_before_bus_and_stores_could_be_elsewhere_keeps_its_meaning() {
+    let mut text = String::new();
+    let mut newer = false;
+    for line in shipped().lines() {
+        if line.starts_with('[') {
+            newer = ["[documents]", "[blobs]", "[delivery]", "[admin]"].contains(&line);
+        }
+        let is_newer = ["kind =", "connection =", "sweep_rate ="].iter().any(|key| line.starts_with(key));
+        if !newer && !is_newer {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    let config = parse(&text, &[]).unwrap();
+    assert_eq!(config.embedded(), ["[bus]", "[documents]", "[blobs]"]);
+    assert_eq!(config.retry.sweep_rate, parse(&shipped(), &[]).unwrap().retry.sweep_rate);
+    let elsewhere = parse(&text, &[("SLUICE_BUS", "service-bus"), ("SLUICE_DOCUMENTS", "cosmos")]).unwrap();
+    assert_eq!(elsewhere.embedded(), ["[blobs]"]);
+}

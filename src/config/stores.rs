@@ -40,7 +40,7 @@ pub struct BlobContainer {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct DocumentsTable {
     kind: Spanned<String>,
     connection: String,
@@ -48,11 +48,28 @@ pub(super) struct DocumentsTable {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct BlobsTable {
     kind: Spanned<String>,
     connection: String,
     container: String,
+}
+
+/// As the shipped file has them: one that was written before these tables were there keeps its meaning.
+impl Default for DocumentsTable {
+    fn default() -> Self {
+        Self { kind: embedded(), connection: "CosmosConnection".to_owned(), database: "sluice".to_owned() }
+    }
+}
+
+impl Default for BlobsTable {
+    fn default() -> Self {
+        Self { kind: embedded(), connection: "BlobConnection".to_owned(), container: "sluice".to_owned() }
+    }
+}
+
+fn embedded() -> Spanned<String> {
+    Spanned::new(0..0, "embedded".to_owned())
 }
 
 impl DocumentsTable {
