@@ -68,13 +68,13 @@ fn the_shipped_folders_load_without_refusals() {
             }
             Trigger::ServiceBus(trigger) => {
                 assert_eq!(function.binding, "messages");
-                let (topic, subscription) = match function.name.strip_prefix("process-") {
-                    Some(channel) => ("callbacks", channel),
-                    None => ("deliveries", function.name.as_str()),
+                let (topic, subscription, batch) = match function.name.strip_prefix("process-") {
+                    Some(channel) => ("callbacks", channel, 256),
+                    None => ("deliveries", function.name.as_str(), 128),
                 };
                 let source = ServiceBusSource::Subscription { topic: topic.into(), subscription: subscription.into() };
                 assert_eq!(trigger.source, source);
-                assert_eq!((trigger.data_type, trigger.max_batch), (Some(DataType::Binary), Some(256)));
+                assert_eq!((trigger.data_type, trigger.max_batch), (Some(DataType::Binary), Some(batch)));
             }
             Trigger::Timer(_) => assert_eq!(function.binding, "timer"),
             Trigger::Other(kind) => panic!("{kind}"),
