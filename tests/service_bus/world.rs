@@ -168,6 +168,8 @@ impl BrokerProcess {
             .args(["--amqp", &address.to_string()])
             .arg("--data")
             .arg(data)
+            // What the tests publish is for their own receivers.
+            .env("AzureWebJobs.deliver.Disabled", "true")
             .env("RUST_LOG", "warn")
             .stdout(Stdio::null())
             .spawn()
