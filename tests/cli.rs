@@ -103,3 +103,22 @@ async fn vendors_tells_the_urls_the_rules_and_what_is_missing() {
     assert_eq!(of("twilio")["missing"], serde_json::json!([]));
     assert_eq!(of("sendgrid")["missing"], serde_json::json!(["SENDGRID_PUBLIC_KEY"]));
 }
+
+#[tokio::test]
+async fn status_tells_of_the_documents_where_the_bus_is_service_bus() {
+    let app = bounced().await;
+    // No embedded broker is beside documents whose bus is elsewhere.
+    std::fs::remove_file(app.folder.path().join("broker.sqlite")).unwrap();
+    let status = |arguments: &[&str]| {
+        let mut command = sluice(&app, arguments);
+        let connection =
+            "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=n;SharedAccessKey=a2V5;UseDevelopmentEmulator=true";
+        command.env("SLUICE_BUS", "service-bus").env("ServiceBusConnection", connection).output().unwrap()
+    };
+    let output = status(&["status"]);
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(text.contains("subscriptions are in Service Bus") && text.contains("parked 0"), "{text}");
+    let json: serde_json::Value = serde_json::from_slice(&status(&["status", "--json"]).stdout).unwrap();
+    assert_eq!((&json["subscriptions"], &json["spool"]), (&serde_json::Value::Null, &0.into()));
+}

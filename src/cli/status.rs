@@ -10,7 +10,10 @@ use super::Places;
 use crate::{
     clock::millis,
     documents::{Comparison, Container, Documents, Query},
-    local::{broker::read_depths, engine},
+    local::{
+        broker::{Depth, read_depths},
+        engine,
+    },
     telemetry::read_counts,
 };
 
@@ -24,9 +27,14 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
-    let documents = engine::open_read_only(&args.places.data, &args.places.load_config()?)?;
+    let config = args.places.load_config()?;
+    let documents = engine::open_read_only(&args.places.data, &config)?;
     let documents: &dyn Documents = documents.as_ref();
-    let depths = read_depths(&engine::paths(&args.places.data).broker)?;
+    // Service Bus tells its own depths; what it gave up on, `sluice dead-letters` shows.
+    let depths = match config.service_bus {
+        None => Some(read_depths(&engine::paths(&args.places.data).broker)?),
+        Some(_) => None,
+    };
     let now = Utc::now();
     let due = Query::all().filter("due_at", Comparison::LessOrEqual, millis::text(now));
     let retries = documents.count(Container::Retries, &Query::all()).await?;
@@ -36,19 +44,17 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let vendors = read_counts(documents).await?;
 
     if args.json {
-        let subscriptions: Vec<_> = depths
-            .iter()
-            .map(|depth| {
-                json!({
-                    "subscription": depth.entity.to_string(),
-                    "active": depth.active,
-                    "locked": depth.locked,
-                    "scheduled": depth.scheduled,
-                    "dead_letters": depth.dead_letters,
-                    "oldest": depth.oldest_enqueued_at,
-                })
+        let of_one = |depth: &Depth| {
+            json!({
+                "subscription": depth.entity.to_string(),
+                "active": depth.active,
+                "locked": depth.locked,
+                "scheduled": depth.scheduled,
+                "dead_letters": depth.dead_letters,
+                "oldest": depth.oldest_enqueued_at,
             })
-            .collect();
+        };
+        let subscriptions = depths.map(|depths| depths.iter().map(of_one).collect::<Vec<_>>());
         let status = json!({
             "subscriptions": subscriptions,
             "retries": { "total": retries, "due": retries_due },
@@ -61,12 +67,17 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     }
 
     let mut out = String::new();
-    writeln!(
-        out,
-        "{:<28} {:>9} {:>9} {:>9} {:>12}  oldest",
-        "subscription", "active", "locked", "scheduled", "dead letters"
-    )?;
-    for depth in &depths {
+    match &depths {
+        Some(_) => writeln!(
+            out,
+            "{:<28} {:>9} {:>9} {:>9} {:>12}  oldest",
+            "subscription", "active", "locked", "scheduled", "dead letters"
+        )?,
+        None => {
+            writeln!(out, "subscriptions are in Service Bus, which tells how full they are; see sluice dead-letters")?
+        }
+    }
+    for depth in depths.iter().flatten() {
         let age = depth
             .oldest_enqueued_at
             .map_or_else(|| "-".to_owned(), |oldest| format!("{} s", (now - oldest).num_seconds()));
