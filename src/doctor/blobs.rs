@@ -46,26 +46,7 @@ async fn look(container: &BlobContainer, steps: &mut Steps) -> Option<f64> {
     steps.ok("Blob Storage", format!("{place}, container {}, with {}", container.container, who(connection)));
 
     let patience = Patience::new();
-    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443));
-    match reach::connect(host, port, patience).await {
-        Ok(found) => steps.ok("reach", found),
-        Err(unreached) => {
-            steps.fail("reach", unreached.found, unreached.advice);
-            steps.skip("container", "not looked at");
-            return None;
-        }
-    }
-    let skew = match reach::ask(&url, false, patience).await {
-        Ok(answered) => {
-            steps.ok("HTTP", "it answers");
-            answered.skew
-        }
-        Err(unreached) => {
-            steps.fail("HTTP", unreached.found, unreached.advice);
-            steps.skip("container", "not looked at");
-            return None;
-        }
-    };
+    let skew = reach::over_http(&url, false, "container", patience, steps).await?.skew;
     let what = format!("container {}", container.container);
     // The first call gets the token, too.
     let listed = patience.wait(TOKEN, async { store.list(Some(&Name::from("doctor"))).next().await.transpose() }).await;

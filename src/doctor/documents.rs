@@ -56,27 +56,9 @@ async fn look(cosmos: &Cosmos, steps: &mut Steps) -> Option<f64> {
     );
 
     let patience = Patience::new();
-    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443));
-    match reach::connect(host, port, patience).await {
-        Ok(found) => steps.ok("reach", found),
-        Err(unreached) => {
-            steps.fail("reach", unreached.found, unreached.advice);
-            steps.skip("containers", "not looked at");
-            return None;
-        }
-    }
+    let host = url.host_str().unwrap_or_default();
     let emulator = matches!(connection, Connection::Key(_)) && ["localhost", "127.0.0.1", "[::1]"].contains(&host);
-    let skew = match reach::ask(&url, emulator, patience).await {
-        Ok(answered) => {
-            steps.ok("HTTP", "it answers");
-            answered.skew
-        }
-        Err(unreached) => {
-            steps.fail("HTTP", unreached.found, unreached.advice);
-            steps.skip("containers", "not looked at");
-            return None;
-        }
-    };
+    let skew = reach::over_http(&url, emulator, "containers", patience, steps).await?.skew;
     if token(connection, patience, steps).await {
         let store = Arc::new(CosmosDocuments::new(account, cosmos.database.clone(), STEP));
         containers(&store, cosmos, connection, patience, steps).await;

@@ -9,7 +9,10 @@ use tokio::{
 };
 use url::Url;
 
-use super::patience::{Patience, STEP};
+use super::{
+    patience::{Patience, STEP},
+    report::Steps,
+};
 
 /// Why nobody is.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +47,35 @@ pub(super) async fn connect(host: &str, port: u16, patience: Patience) -> Result
     }
 }
 
+/// Connects to what speaks HTTP and asks it, told in steps. `None`: it does not answer, and `rest` is not looked at.
+pub(super) async fn over_http(
+    url: &Url,
+    any_certificate: bool,
+    rest: &str,
+    patience: Patience,
+    steps: &mut Steps,
+) -> Option<Answered> {
+    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443));
+    let asked = match connect(host, port, patience).await {
+        Ok(found) => {
+            steps.ok("reach", found);
+            ask(url, any_certificate, patience).await.map_err(|unreached| ("HTTP", unreached))
+        }
+        Err(unreached) => Err(("reach", unreached)),
+    };
+    match asked {
+        Ok(answered) => {
+            steps.ok("HTTP", "it answers");
+            Some(answered)
+        }
+        Err((step, unreached)) => {
+            steps.fail(step, unreached.found, unreached.advice);
+            steps.skip(rest, "not looked at");
+            None
+        }
+    }
+}
+
 /// What an answer told beside its content.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answered {
@@ -52,7 +84,7 @@ pub(super) struct Answered {
 }
 
 /// Asks for anything at all, without credentials: every answer will do, also a refusal.
-pub(super) async fn ask(url: &Url, any_certificate: bool, patience: Patience) -> Result<Answered, Unreached> {
+async fn ask(url: &Url, any_certificate: bool, patience: Patience) -> Result<Answered, Unreached> {
     let place = url.host_str().unwrap_or_default().to_owned();
     let failed = |problem: String| Unreached {
         found: format!("{place} takes the connection, but {problem}"),
