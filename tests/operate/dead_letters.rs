@@ -27,12 +27,17 @@ fn embedded() -> TestApp {
 
 /// The same program on the same data, but its bus is Service Bus: the embedded broker's endpoint.
 async fn service_bus() -> TestApp {
-    let mut test = TestApp::start();
+    let test = TestApp::start();
     let endpoint =
         Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), test.broker.clone(), test.clock.clone()).await.unwrap();
     let connection = ConnectionString::parse(&connection_string(endpoint.local_addr().unwrap())).unwrap();
     tokio::spawn(endpoint.run(std::future::pending()));
     let options = ServiceBusClientOptions::default();
+    with_bus(test, connection, options)
+}
+
+/// The app with Service Bus for its bus.
+fn with_bus(mut test: TestApp, connection: ConnectionString, options: ServiceBusClientOptions) -> TestApp {
     let client = Arc::new(ServiceBusClient::from_connection_string(connection, Arc::new(SystemClock), options));
     let ports = Ports {
         clock: test.clock.clone(),
@@ -229,19 +234,8 @@ async fn an_unreachable_broker_is_told_and_not_taken_for_an_empty_queue() {
 }
 
 async fn service_bus_that_is_away() -> TestApp {
-    let mut test = TestApp::start();
+    let test = TestApp::start();
     let connection = ConnectionString::parse(&connection_string((Ipv4Addr::LOCALHOST, 1).into())).unwrap();
     let options = ServiceBusClientOptions { connect_timeout: Duration::from_secs(1), ..Default::default() };
-    let client = Arc::new(ServiceBusClient::from_connection_string(connection, Arc::new(SystemClock), options));
-    let ports = Ports {
-        clock: test.clock.clone(),
-        bus: client.clone(),
-        dead_letters: client,
-        documents: test.documents.clone(),
-        blobs: blobs::open_folder(&engine::paths(test.folder.path()).blobs).unwrap(),
-        outbound: test.outbound.clone(),
-    };
-    test.app = App::new(config(&[]), ports).unwrap();
-    test.handler = functions::handler(test.app.clone());
-    test
+    with_bus(test, connection, options)
 }

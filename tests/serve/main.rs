@@ -4,72 +4,30 @@ mod in_azure;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::{
-    net::{Ipv4Addr, TcpListener},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::process::Command;
 
 use axum::body::to_bytes;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::stream;
-use reqwest::{Body, Client, Response, StatusCode};
+use reqwest::{Body, Response, StatusCode};
 use serde_json::{Value, json};
-use support::{receipt, twilio_request};
+use support::{handler::Handler, receipt, twilio_request};
 
-struct Handler {
-    process: Child,
-    url: String,
-    client: Client,
+async fn invoke(handler: &Handler, function: &str, body: Body) -> Response {
+    let request = handler.client.post(format!("{}/{function}", handler.url));
+    request.header("content-type", "application/json; charset=utf-8").body(body).send().await.unwrap()
 }
 
-impl Drop for Handler {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
+async fn forward(handler: &Handler, sid: &str) -> StatusCode {
+    let path = "/incoming/twilio/sms/status";
+    let (parts, body) = twilio_request("http://127.0.0.1:7071", path, &receipt(sid, "delivered")).into_parts();
+    let mut request = handler.client.post(format!("{}{path}", handler.url));
+    for (name, value) in &parts.headers {
+        request = request.header(name.as_str(), value.as_bytes());
     }
-}
-
-impl Handler {
-    /// As the host starts it: the port in the environment; with or without the argument of host.json.
-    async fn start(data: &Path, arguments: &[&str]) -> Self {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let process = Command::new(env!("CARGO_BIN_EXE_sluice"))
-            .args(arguments)
-            .env("FUNCTIONS_CUSTOMHANDLER_PORT", port.to_string())
-            .env("FUNCTIONS_APP_ROOT_PATH", env!("CARGO_MANIFEST_DIR"))
-            .env("SLUICE_DATA", data)
-            .env("RUST_LOG", "warn")
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let handler = Self { process, url: format!("http://127.0.0.1:{port}"), client: Client::new() };
-        let started = Instant::now();
-        // The host asks every 25 ms, and takes any answer as "ready".
-        while handler.client.get(&handler.url).send().await.is_err() {
-            assert!(started.elapsed() < Duration::from_secs(20), "the handler does not answer GET /");
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        handler
-    }
-
-    async fn invoke(&self, function: &str, body: Body) -> Response {
-        let request = self.client.post(format!("{}/{function}", self.url));
-        request.header("content-type", "application/json; charset=utf-8").body(body).send().await.unwrap()
-    }
-
-    async fn forward(&self, sid: &str) -> StatusCode {
-        let path = "/incoming/twilio/sms/status";
-        let (parts, body) = twilio_request("http://127.0.0.1:7071", path, &receipt(sid, "delivered")).into_parts();
-        let mut request = self.client.post(format!("{}{path}", self.url));
-        for (name, value) in &parts.headers {
-            request = request.header(name.as_str(), value.as_bytes());
-        }
-        // The public host, as the Functions host passes it on.
-        request = request.header("host", "hooks.example.com").body(to_bytes(body, 1 << 20).await.unwrap());
-        request.send().await.unwrap().status()
-    }
+    // The public host, as the Functions host passes it on.
+    request = request.header("host", "hooks.example.com").body(to_bytes(body, 1 << 20).await.unwrap());
+    request.send().await.unwrap().status()
 }
 
 fn batch(envelopes: &[Value]) -> String {
@@ -101,13 +59,13 @@ async fn json_object(response: Response) -> Value {
 #[tokio::test]
 async fn invocations_are_answered_with_json_whether_chunked_or_with_a_length() {
     let folder = tempfile::tempdir().unwrap();
-    let handler = Handler::start(folder.path(), &["serve"]).await;
-    json_object(handler.invoke("process-sms", batch(&[envelope("SM1")]).into()).await).await;
+    let handler = Handler::start(folder.path(), &["serve"], &[]).await;
+    json_object(invoke(&handler, "process-sms", batch(&[envelope("SM1")]).into()).await).await;
     let chunked = batch(&[envelope("SM2"), json!("no envelope"), envelope("SM2")]).into_bytes();
     let chunks: Vec<_> = chunked.chunks(100).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
-    json_object(handler.invoke("process-sms", Body::wrap_stream(stream::iter(chunks))).await).await;
+    json_object(invoke(&handler, "process-sms", Body::wrap_stream(stream::iter(chunks))).await).await;
     let timer = include_str!("../golden/g05_timer_trigger.json");
-    json_object(handler.invoke("sweep-retries", timer.into()).await).await;
+    json_object(invoke(&handler, "sweep-retries", timer.into()).await).await;
 
     let show = |key: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_sluice"))
@@ -125,8 +83,8 @@ async fn invocations_are_answered_with_json_whether_chunked_or_with_a_length() {
 #[tokio::test]
 async fn without_a_subcommand_the_port_variable_makes_it_the_handler() {
     let folder = tempfile::tempdir().unwrap();
-    let handler = Handler::start(folder.path(), &[]).await;
-    assert_eq!(handler.forward("SM1").await, StatusCode::OK);
+    let handler = Handler::start(folder.path(), &[], &[]).await;
+    assert_eq!(forward(&handler, "SM1").await, StatusCode::OK);
     let health = handler.client.get(format!("{}/health", handler.url)).send().await.unwrap();
     assert_eq!(health.status(), StatusCode::OK);
 }
@@ -134,13 +92,13 @@ async fn without_a_subcommand_the_port_variable_makes_it_the_handler() {
 #[tokio::test]
 async fn what_is_no_invocation_is_an_error_that_the_host_understands() {
     let folder = tempfile::tempdir().unwrap();
-    let handler = Handler::start(folder.path(), &["serve"]).await;
+    let handler = Handler::start(folder.path(), &["serve"], &[]).await;
     for body in ["", "null", "[]", "{}", "{\"Data\":{},\"Metadata\":{}}", "{\"Data\":{\"messages\":7}}"] {
-        let response = handler.invoke("process-sms", body.into()).await;
+        let response = invoke(&handler, "process-sms", body.into()).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "{body:?}");
     }
     for function in ["no-such-function", "Process-SMS", "ingest"] {
-        let response = handler.invoke(function, batch(&[envelope("SM1")]).into()).await;
+        let response = invoke(&handler, function, batch(&[envelope("SM1")]).into()).await;
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{function}");
     }
 }

@@ -1,103 +1,70 @@
 //! The custom handler on Service Bus: callbacks are acknowledged in time whatever becomes of the broker.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::Path,
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use axum::body::to_bytes;
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use sluice::{
     documents::{Container, Documents, Query, query_all},
     local::{amqp::connection_string, engine::open_read_only},
 };
 
 use crate::{
-    support::{config, receipt, twilio_request},
+    support::{config, handler::Handler, receipt, twilio_request},
     world::BrokerProcess,
 };
 
 /// What ingest may take in all: 800 ms for the broker, 700 ms for the spool.
 const BUDGET: Duration = Duration::from_millis(1_500);
 
-/// `sluice serve` with Service Bus for its bus, spoken to as the Functions host speaks.
-struct Handler {
-    process: Child,
-    url: String,
-    client: Client,
+/// With Service Bus for its bus.
+async fn start(data: &Path, broker: SocketAddr) -> Handler {
+    let connection = connection_string(broker);
+    Handler::start(data, &["serve"], &[("SLUICE_BUS", "service-bus"), ("ServiceBusConnection", &connection)]).await
 }
 
-impl Drop for Handler {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
-impl Handler {
-    async fn start(data: &Path, broker: SocketAddr) -> Self {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let process = Command::new(env!("CARGO_BIN_EXE_sluice"))
-            .args(["serve", "--port", &port.to_string(), "--root", env!("CARGO_MANIFEST_DIR")])
-            .env("SLUICE_BUS", "service-bus")
-            .env("ServiceBusConnection", connection_string(broker))
-            .env("SLUICE_DATA", data)
-            .env("RUST_LOG", "error")
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let handler = Self { process, url: format!("http://127.0.0.1:{port}"), client: Client::new() };
-        let started = Instant::now();
-        while handler.client.get(&handler.url).send().await.is_err() {
-            assert!(started.elapsed() < Duration::from_secs(20), "the handler does not answer");
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        handler
-    }
-
-    /// Sends delivery receipts, eight at a time; returns how long the slowest took.
-    async fn forward(&self, numbers: std::ops::Range<usize>) -> Duration {
-        let senders = (0..8).map(|sender| {
-            let (client, url) = (self.client.clone(), self.url.clone());
-            let numbers: Vec<_> = numbers.clone().filter(|n| n % 8 == sender).collect();
-            tokio::spawn(async move {
-                let mut slowest = Duration::ZERO;
-                for n in numbers {
-                    let path = "/incoming/twilio/sms/status";
-                    let receipt =
-                        receipt(&sid(n), "delivered").map(|(name, value)| (name.to_owned(), value.to_owned()));
-                    let parameters: Vec<_> =
-                        receipt.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-                    let (parts, body) = twilio_request("http://127.0.0.1:7071", path, &parameters).into_parts();
-                    let mut request = client.post(format!("{url}{path}"));
-                    for (name, value) in &parts.headers {
-                        request = request.header(name.as_str(), value.as_bytes());
-                    }
-                    let body = to_bytes(body, 1 << 20).await.unwrap();
-                    let sent = Instant::now();
-                    let answer = request.body(body).send().await.unwrap();
-                    assert_eq!(answer.status(), StatusCode::OK);
-                    slowest = slowest.max(sent.elapsed());
+/// Sends delivery receipts, eight at a time; returns how long the slowest took.
+async fn forward(handler: &Handler, numbers: std::ops::Range<usize>) -> Duration {
+    let senders = (0..8).map(|sender| {
+        let (client, url) = (handler.client.clone(), handler.url.clone());
+        let numbers: Vec<_> = numbers.clone().filter(|n| n % 8 == sender).collect();
+        tokio::spawn(async move {
+            let mut slowest = Duration::ZERO;
+            for n in numbers {
+                let path = "/incoming/twilio/sms/status";
+                let receipt = receipt(&sid(n), "delivered").map(|(name, value)| (name.to_owned(), value.to_owned()));
+                let parameters: Vec<_> = receipt.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                let (parts, body) = twilio_request("http://127.0.0.1:7071", path, &parameters).into_parts();
+                let mut request = client.post(format!("{url}{path}"));
+                for (name, value) in &parts.headers {
+                    request = request.header(name.as_str(), value.as_bytes());
                 }
-                slowest
-            })
-        });
-        let mut slowest = Duration::ZERO;
-        for sender in senders.collect::<Vec<_>>() {
-            slowest = slowest.max(sender.await.unwrap());
-        }
-        slowest
+                let body = to_bytes(body, 1 << 20).await.unwrap();
+                let sent = Instant::now();
+                let answer = request.body(body).send().await.unwrap();
+                assert_eq!(answer.status(), StatusCode::OK);
+                slowest = slowest.max(sent.elapsed());
+            }
+            slowest
+        })
+    });
+    let mut slowest = Duration::ZERO;
+    for sender in senders.collect::<Vec<_>>() {
+        slowest = slowest.max(sender.await.unwrap());
     }
+    slowest
+}
 
-    async fn sweep(&self) {
-        let timer = include_str!("../golden/g05_timer_trigger.json");
-        let request =
-            self.client.post(format!("{}/sweep-retries", self.url)).header("content-type", "application/json");
-        // A sweep that meets a broker which is not back yet says so; the timer comes again.
-        request.body(timer).send().await.unwrap();
-    }
+async fn sweep(handler: &Handler) {
+    let timer = include_str!("../golden/g05_timer_trigger.json");
+    let request =
+        handler.client.post(format!("{}/sweep-retries", handler.url)).header("content-type", "application/json");
+    // A sweep that meets a broker which is not back yet says so; the timer comes again.
+    request.body(timer).send().await.unwrap();
 }
 
 fn sid(n: usize) -> String {
@@ -114,15 +81,15 @@ async fn while_the_broker_is_gone_or_hangs_callbacks_are_spooled_in_time_and_eac
     let (there, here) = (folder.path().join("broker"), folder.path().join("handler"));
     let broker = BrokerProcess::start(&there).await;
     let address = broker.address;
-    let handler = Handler::start(&here, address).await;
+    let handler = start(&here, address).await;
 
-    handler.forward(0..200).await;
+    forward(&handler, 0..200).await;
     assert_eq!(count(&here, Container::Spool).await, 0, "the broker took them");
     broker.signal("-STOP");
-    let hanging = handler.forward(200..240).await;
+    let hanging = forward(&handler, 200..240).await;
     broker.signal("-CONT");
     broker.kill();
-    let gone = handler.forward(240..640).await;
+    let gone = forward(&handler, 240..640).await;
     println!("slowest answer: {hanging:?} while the broker hung, {gone:?} while it was gone");
     assert!(hanging < BUDGET && gone < BUDGET, "{hanging:?} {gone:?}");
     assert!(count(&here, Container::Spool).await >= 400);
@@ -131,7 +98,7 @@ async fn while_the_broker_is_gone_or_hangs_callbacks_are_spooled_in_time_and_eac
     let started = Instant::now();
     while count(&here, Container::Spool).await > 0 {
         assert!(started.elapsed() < Duration::from_secs(30), "the spool is not relayed");
-        handler.sweep().await;
+        sweep(&handler).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     // The broker's own process is also the one that processes what it carries.

@@ -3,6 +3,7 @@
 
 pub mod bus;
 pub mod cosmos;
+pub mod handler;
 
 use std::{
     collections::BTreeMap,
