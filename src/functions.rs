@@ -95,7 +95,7 @@ pub const FUNCTIONS: &[Function] = &[
 
 /// The custom handler.
 pub fn handler(app: Arc<App>) -> Router {
-    Router::new().fallback(dispatch).with_state(app)
+    Router::new().fallback(|State(app), request| answer(app, request)).with_state(app)
 }
 
 /// The custom handler behind a host that checks no keys, as `func start` does: it checks them itself. The Functions
@@ -119,7 +119,9 @@ fn first_segment(path: &str) -> &str {
     path.strip_prefix('/').unwrap_or_default().split('/').next().unwrap_or_default()
 }
 
-async fn dispatch(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
+/// What the custom handler answers: the same without a router, which would cost every request a few microseconds and has
+/// nothing to route.
+pub async fn answer(app: Arc<App>, request: Request<Body>) -> Response<Body> {
     let path = request.uri().path().strip_prefix('/').unwrap_or_default();
     if path.is_empty() {
         return StatusCode::OK.into_response();

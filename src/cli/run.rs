@@ -21,7 +21,7 @@ use crate::{
     local::{
         amqp::{Endpoint, connection_string},
         engine::{self, Engine},
-        host::{FunctionApp, HostOptions, OneMachineHost, OutputKind},
+        host::{FunctionApp, Handler, HostOptions, OneMachineHost, OutputKind},
         tables::Tables,
     },
     projection, simulate, telemetry,
@@ -91,7 +91,8 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
     let tables = open_tables(&app, places)?;
     let options = HostOptions { tables, ..HostOptions::from(&engine.app.config) };
-    let handler = functions::handler(engine.app.clone());
+    let state = engine.app.clone();
+    let handler = Handler::new(move |request| functions::answer(state.clone(), request));
     let host = OneMachineHost::new(app, handler, Arc::new(broker), listener, &options, &engine.app.clock)?;
     let (stop_endpoint, stopped) = oneshot::channel::<()>();
     // The other half is dropped when the host has drained: clients may use the broker until then.

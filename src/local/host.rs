@@ -13,6 +13,7 @@
 //! | [`schedule`], [`ncrontab`], `time_span` | when a timer fires |
 //! | `run` | the host itself, and how it stops |
 //! | `listener`, `forward`, `body` | connections; one request; its body's deadline |
+//! | [`handler`] | the way to the handler in this process |
 //! | `invoke` | a call by the JSON protocol, with every way it can fail |
 //! | `outputs` | what an answer writes to output bindings |
 //! | [`subscriptions`], `service_bus`, `timer` | the triggers |
@@ -21,6 +22,7 @@ pub mod app;
 mod body;
 mod forward;
 mod function_json;
+pub mod handler;
 pub mod host_json;
 mod invoke;
 mod json;
@@ -38,6 +40,7 @@ mod time_span;
 mod timer;
 
 pub use app::{Function, FunctionApp, HttpTrigger, Output, OutputKind, ServiceBusTrigger, TimerTrigger, Trigger};
+pub use handler::Handler;
 pub use host_json::{HostJson, HostJsonError};
 pub use run::{HostOptions, OneMachineHost, Unsupported};
 pub use settings::Settings;

@@ -14,18 +14,18 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use futures_util::FutureExt;
 use http::{
     HeaderValue, Request, Response, StatusCode,
     header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER},
 };
 use hyper::body::Incoming;
-use tower::Service;
 use tracing::error;
 
 use super::{
     body::TimedBody,
+    handler::Handler,
     invoke::{HOST_VERSION, INVOCATION_ID, InvocationIds, VERSION, header_value},
     route::Routes,
 };
@@ -37,7 +37,7 @@ pub(super) struct Forwarder {
     /// Of each route, whether it needs the key.
     pub(super) keyed: Vec<bool>,
     pub(super) key: FunctionKey,
-    pub(super) handler: Router,
+    pub(super) handler: Handler,
     pub(super) ids: Arc<InvocationIds>,
     pub(super) body_timeout: Duration,
     pub(super) has_home_page: bool,
@@ -60,11 +60,11 @@ impl Forwarder {
         // Overwrites what a client may have sent: the id is trusted in logs.
         head.headers.insert(INVOCATION_ID, header_value(self.ids.next()));
         let body = Body::new(TimedBody::new(body, self.body_timeout, late.clone()));
-        let mut handler = self.handler.clone();
-        let call = async move { handler.call(Request::from_parts(head, body)).await };
+        // Within the future: a panic before its first await counts, too.
+        let call = async move { self.handler.call(Request::from_parts(head, body)).await };
         // A panic costs one request. Without this it would cost the connection, and the client its answer.
         let response = match AssertUnwindSafe(call).catch_unwind().await {
-            Ok(Ok(response)) => response,
+            Ok(response) => response,
             Err(_) => {
                 error!("the handler panicked at a forwarded request");
                 status(StatusCode::INTERNAL_SERVER_ERROR)

@@ -6,15 +6,17 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Request, Uri, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Limited};
-use tower::Service;
 use tracing::info;
 use uuid::Uuid;
 
-use super::outputs::{OutputError, Outputs};
+use super::{
+    handler::Handler,
+    outputs::{OutputError, Outputs},
+};
 use crate::host::{
     InvocationResult,
     answer::{BadAnswer, judge},
@@ -46,7 +48,7 @@ pub(super) enum InvokeError {
 /// The way to one function of the handler.
 #[derive(Clone)]
 pub(super) struct Invoker {
-    handler: Router,
+    handler: Handler,
     function: String,
     outputs: Outputs,
     uri: Uri,
@@ -54,7 +56,7 @@ pub(super) struct Invoker {
 }
 
 impl Invoker {
-    pub(super) fn new(handler: Router, function: &str, outputs: Outputs, timeout: Option<Duration>) -> Self {
+    pub(super) fn new(handler: Handler, function: &str, outputs: Outputs, timeout: Option<Duration>) -> Self {
         let uri = format!("/{function}").parse().expect("function names consist of letters, digits, - and _");
         Self { handler, function: function.to_owned(), outputs, uri, timeout }
     }
@@ -89,7 +91,7 @@ impl Invoker {
     }
 
     async fn call(&self, request: Request<Body>) -> Result<InvocationResult, InvokeError> {
-        let Ok(response) = self.handler.clone().call(request).await;
+        let response = self.handler.call(request).await;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, ANSWER_LIMIT).collect().await;
         let body = body.map_err(|error| InvokeError::Broken(error.to_string()))?.to_bytes();

@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tracing::{error, info, warn};
 
 use super::{
     app::{AuthLevel, Function, FunctionApp, ServiceBusSource, Trigger},
     forward::Forwarder,
+    handler::Handler,
     invoke::{InvocationIds, Invoker},
     listener::Listener,
     outputs::Outputs,
@@ -88,18 +88,19 @@ pub struct OneMachineHost<S> {
 }
 
 impl<S: Subscriptions> OneMachineHost<S> {
-    /// Prepares the functions of `app`. The handler is the same router that answers the Functions host in Azure.
+    /// Prepares the functions of `app`. The handler is what answers the Functions host in Azure, too.
     ///
     /// # Errors
     /// A function needs what only Azure has.
     pub fn new(
         app: FunctionApp,
-        handler: Router,
+        handler: impl Into<Handler>,
         subscriptions: Arc<S>,
         listener: TcpListener,
         options: &HostOptions,
         clock: &SharedClock,
     ) -> Result<Self, Unsupported> {
+        let handler = handler.into();
         let ids = Arc::new(InvocationIds::new());
         let mut routes = Routes::default();
         let mut keyed = Vec::new();
