@@ -2,15 +2,17 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use serde_json::json;
 use sluice::{
+    bus::Bus,
     documents::{Container, Documents, Operation, Query},
     local::{broker::Settlement, documents::LocalDocuments},
 };
 
 use crate::{
     clock::ManualClock,
-    test_broker::{MAX_DELIVERIES, TestBroker, ids},
+    test_broker::{MAX_DELIVERIES, TestBroker, ids, message},
 };
 
 #[tokio::test]
@@ -112,4 +114,20 @@ async fn expired_documents_leave_the_file_as_fast_as_they_come() {
     let file = rusqlite::Connection::open(path).unwrap();
     let rows: i64 = file.query_row("SELECT count(*) FROM document", [], |row| row.get(0)).unwrap();
     assert!(rows < 6 * 300, "{rows} rows of 18,000 are left");
+}
+
+/// Answers travel through the runtime that opened the file, as long as there is one.
+#[test]
+fn callers_get_their_answers_after_the_runtime_that_opened_the_broker_has_ended() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let opening = runtime();
+    let test = opening.block_on(async { TestBroker::open() });
+    drop(opening);
+    let ids: Vec<_> = (0..500).map(|n| n.to_string()).collect();
+    runtime().block_on(async {
+        let publishes = ids.iter().map(|id| test.broker.publish("callbacks", message(id)));
+        let published = tokio::time::timeout(Duration::from_secs(60), join_all(publishes)).await;
+        assert!(published.expect("everybody has an answer").iter().all(Result::is_ok));
+        assert_eq!(test.receive(1000).await.len(), ids.len());
+    });
 }

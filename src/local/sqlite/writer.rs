@@ -10,7 +10,12 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{FileLock, OpenError, Profile, StorageError, open_writer};
+use super::{
+    FileLock, OpenError, Profile, StorageError,
+    answers::{Answers, Job, Postman, Task},
+    checkpoints::Checkpoints,
+    open_writer,
+};
 
 /// Jobs waiting for the thread. More than that make their callers wait.
 const QUEUED: usize = 2048;
@@ -27,37 +32,6 @@ pub trait State: Send + 'static {
     fn committed(&mut self);
     /// The transaction was undone: forget what its jobs noted here.
     fn rolled_back(&mut self);
-}
-
-/// A job as the thread sees it.
-trait Job<S>: Send {
-    fn run(&mut self, connection: &Connection, state: &mut S) -> rusqlite::Result<()>;
-    fn answer(self: Box<Self>, outcome: Result<(), StorageError>);
-}
-
-struct Task<F, T> {
-    work: Option<F>,
-    result: Option<T>,
-    reply: oneshot::Sender<Result<T, StorageError>>,
-}
-
-impl<S, T, F> Job<S> for Task<F, T>
-where
-    T: Send,
-    F: FnOnce(&Connection, &mut S) -> rusqlite::Result<T> + Send,
-{
-    fn run(&mut self, connection: &Connection, state: &mut S) -> rusqlite::Result<()> {
-        let work = self.work.take().expect("a job runs once");
-        self.result = Some(work(connection, state)?);
-        Ok(())
-    }
-
-    fn answer(self: Box<Self>, outcome: Result<(), StorageError>) {
-        let Self { result, reply, .. } = *self;
-        let answer = outcome.map(|()| result.expect("a committed job has run"));
-        // Nobody waits any more where the send fails.
-        let _ = reply.send(answer);
-    }
 }
 
 type Jobs<S> = mpsc::Sender<Box<dyn Job<S>>>;
@@ -119,10 +93,11 @@ impl<S: State> Writer<S> {
         let state = load(&mut connection).map_err(OpenError::sqlite(path))?;
         let (jobs, queue) = mpsc::channel(QUEUED);
         let checkpoint_pages = profile.checkpoint_pages;
+        let postman = Postman::start();
         let handle = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                serve(connection, state, queue, checkpoint_pages);
+                serve(connection, state, queue, &postman, checkpoint_pages);
                 // Only now: the next owner must find the file closed.
                 drop(lock);
             })
@@ -140,7 +115,7 @@ impl<S: State> Writer<S> {
         F: FnOnce(&Connection, &mut S) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Task { work: Some(work), result: None, reply });
+        let job = Box::new(Task::new(work, reply));
         self.jobs().send(job).await.map_err(|_| StorageError::Closed)?;
         answer.await.unwrap_or(Err(StorageError::Closed))
     }
@@ -163,7 +138,7 @@ impl<S: State> WeakWriter<S> {
     {
         if let Some(jobs) = self.jobs.upgrade() {
             let (reply, _) = oneshot::channel();
-            let _ = jobs.try_send(Box::new(Task { work: Some(work), result: None, reply }));
+            let _ = jobs.try_send(Box::new(Task::new(work, reply)));
         }
     }
 }
@@ -172,37 +147,25 @@ fn serve<S: State>(
     connection: Connection,
     mut state: S,
     mut queue: mpsc::Receiver<Box<dyn Job<S>>>,
+    postman: &Postman<S>,
     checkpoint_pages: u32,
 ) {
     let mut group = Vec::with_capacity(GROUP);
+    let mut checkpoints = Checkpoints::new(checkpoint_pages);
     while queue.blocking_recv_many(&mut group, GROUP) > 0 {
         gather(&mut group, &mut queue);
         let outcome = commit(&connection, &mut state, &mut group);
         if let Err(error) = &outcome {
             tracing::error!(%error, jobs = group.len(), "a transaction failed");
         }
-        for job in group.drain(..) {
-            job.answer(outcome.clone());
-        }
-        if let Err(error) = checkpoint(&connection, checkpoint_pages) {
+        postman.deliver(Answers { group: group.drain(..).collect(), outcome });
+        if let Err(error) = checkpoints.look(&connection) {
             tracing::error!(%error, "a checkpoint failed; the next group tries again");
         }
     }
     if let Err((_, error)) = connection.close() {
         tracing::error!(%error, "a database did not close cleanly");
     }
-}
-
-/// Copies the WAL into the file once it has grown to so many pages. SQLite would do so within a commit; here those who
-/// waited for the commit have their answers already.
-fn checkpoint(connection: &Connection, pages: u32) -> rusqlite::Result<()> {
-    let (written, copied): (i64, i64) = connection
-        .prepare_cached("PRAGMA wal_checkpoint(NOOP)")?
-        .query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?;
-    if written - copied >= i64::from(pages) {
-        connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))?;
-    }
-    Ok(())
 }
 
 /// Lets those go first who are about to send a job: they run while this thread yields. An idle machine returns at once,
