@@ -1,11 +1,11 @@
 //! What a restart keeps, and what leaves the file.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use serde_json::json;
 use sluice::{
-    bus::Bus,
+    bus::{Bus, Message},
     documents::{Container, Documents, Operation, Query},
     local::{broker::Settlement, documents::LocalDocuments},
 };
@@ -130,4 +130,21 @@ fn callers_get_their_answers_after_the_runtime_that_opened_the_broker_has_ended(
         assert!(published.expect("everybody has an answer").iter().all(Result::is_ok));
         assert_eq!(test.receive(1000).await.len(), ids.len());
     });
+}
+
+/// A checkpoint that took long is not repeated at once, so something else must bound the log.
+#[tokio::test]
+async fn the_write_ahead_log_stays_small_however_much_is_written() {
+    const MEGABYTE: u64 = 1024 * 1024;
+    let test = TestBroker::open();
+    for round in 0..20 {
+        let publishes = (0..20).map(|n| {
+            let large = Message { body: vec![7; 250_000].into(), ..message(&format!("{round}:{n}")) };
+            test.broker.publish("callbacks", large)
+        });
+        assert!(join_all(publishes).await.iter().all(Result::is_ok));
+    }
+    let size = |path: &Path| std::fs::metadata(path).unwrap().len();
+    assert!(size(&test.path().with_extension("sqlite-wal")) < 48 * MEGABYTE);
+    assert!(size(&test.path()) > 50 * MEGABYTE, "most of the 100 MB has left the log");
 }
