@@ -90,7 +90,7 @@ impl Batch {
     /// The outer message of two or more.
     pub fn envelope(&self) -> Sendable<amqp::Batch<Data>> {
         let sections: Vec<_> =
-            self.pending.iter().map(|pending| Data::from(bytes_of(&pending.sendable.message))).collect();
+            self.pending.iter().map(|pending| Data::from(bytes_of(&pending.sendable.message, pending.size))).collect();
         let first = self.pending.first().and_then(|pending| pending.sendable.message.properties.as_ref());
         let message = amqp::Message {
             header: Some(Header { durable: true, ..Header::default() }),
@@ -110,9 +110,9 @@ impl Batch {
     }
 }
 
-/// A message as it is on the wire.
-pub(super) fn bytes_of<B: SerializableBody>(message: &amqp::Message<B>) -> Vec<u8> {
-    let mut buffer = BytesMut::new();
+/// A message as it is on the wire, and about how long that is.
+pub(super) fn bytes_of<B: SerializableBody>(message: &amqp::Message<B>, size: usize) -> Vec<u8> {
+    let mut buffer = BytesMut::with_capacity(size);
     let mut serializer = serde_amqp::ser::Serializer::from((&mut buffer).writer());
     Serializable(message).serialize(&mut serializer).expect("a message of simple values encodes");
     buffer.into()
@@ -159,7 +159,7 @@ mod tests {
     async fn the_size_is_that_of_the_encoded_message() {
         for size in [0, 1, 255, 256, 100_000] {
             let pending = pending("id", size);
-            assert_eq!(pending.size, bytes_of(&pending.sendable.message).len());
+            assert_eq!(pending.size, bytes_of(&pending.sendable.message, 0).len());
         }
     }
 
@@ -179,7 +179,7 @@ mod tests {
             while batch.add(pending(&format!("{n:0>128}"), size), LINK).is_none() {
                 n += 1;
             }
-            assert!(bytes_of(&batch.envelope().message).len() <= MOST_BYTES);
+            assert!(bytes_of(&batch.envelope().message, 0).len() <= MOST_BYTES);
         }
     }
 

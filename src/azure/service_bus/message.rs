@@ -123,7 +123,7 @@ mod tests {
 
     /// Through the bytes of the wire and back.
     fn round_trip(message: Message) -> Decoded {
-        let bytes = bytes_of(&encode(message, now()).unwrap());
+        let bytes = bytes_of(&encode(message, now()).unwrap(), 0);
         let read: Deserializable<Incoming> = serde_amqp::from_slice(&bytes).unwrap();
         decode(read.0)
     }
