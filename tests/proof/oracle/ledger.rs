@@ -59,8 +59,7 @@ pub fn check(world: &World, outcome: &Outcome, events: &[EventRecord], findings:
         differs("message id", event.provider_message_id == fact.message_id);
         differs("status", event.provider_status == fact.status);
         differs("time", event.occurred_at == fact.at);
-        // WhatsApp's addresses carry a prefix that the normaliser takes off.
-        let sent = fact.recipient.trim_start_matches("whatsapp:");
-        differs("recipient", event.recipient.as_deref().is_none_or(|recipient| recipient == sent));
+        let sent = &fact.recipient;
+        differs("recipient", event.recipient.as_ref().is_none_or(|recipient| recipient == sent));
     }
 }
