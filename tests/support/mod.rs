@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
 pub mod bus;
+pub mod chaos_proxy;
 pub mod cosmos;
 pub mod handler;
 
