@@ -12,6 +12,7 @@ mod options;
 mod oracle;
 mod scenarios;
 mod timeline;
+mod wire;
 mod world;
 
 use libtest_mimic::{Arguments, Trial};
@@ -32,5 +33,6 @@ fn main() -> std::process::ExitCode {
 fn trials(options: Options) -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(scenarios::trials(options));
+    trials.extend(wire::trials(options));
     trials
 }

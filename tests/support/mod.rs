@@ -3,6 +3,7 @@
 
 pub mod blobs;
 pub mod bus;
+pub mod chaos_proxy;
 pub mod cosmos;
 pub mod faults;
 pub mod handler;
