@@ -10,10 +10,12 @@ mod ledger;
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use sluice::{
+    clock::Clock,
     documents::{Container, Query, query_all},
     ledger::records::{EVENT_PREFIX, EventRecord},
     retry::records::ParkedRecord,
     simulate::{Outcome, Standing, VerifyOptions, verify},
+    verify::{CheckOptions, Kind, check},
 };
 
 use crate::world::World;
@@ -82,6 +84,7 @@ pub async fn judge(world: &World, outcome: &Outcome, allowed: Allowed) -> (Vec<F
     }
 
     let mut findings = Findings::default();
+    consistent(world, allowed, &mut all).await;
     let found = query_all(documents, Container::Ledger, Query::all().id_prefix(EVENT_PREFIX).page_size(1000));
     let mut events: Vec<EventRecord> = Vec::new();
     for document in found.await.unwrap() {
@@ -97,6 +100,21 @@ pub async fn judge(world: &World, outcome: &Outcome, allowed: Allowed) -> (Vec<F
     let acked = |callback: &u32| outcome.obligations.standing(*callback) == Standing::Acked;
     let obligations = (0..world.plan.callbacks()).filter(acked).count() as u64;
     (all, Counted { obligations, events: events.len() as u64, deliveries })
+}
+
+/// What `sluice verify` would say of it: whether everything that is kept fits together.
+async fn consistent(world: &World, allowed: Allowed, all: &mut Vec<Finding>) {
+    // The clock was set back at times: nothing that is there may count as too young to be judged.
+    let now = world.clock.now() + chrono::TimeDelta::hours(1);
+    let options = CheckOptions { settle: Duration::ZERO, ..CheckOptions::new(now) };
+    let report = check(world.test.documents.inner.as_ref(), &options, &|_| {}).await.unwrap();
+    for (kind, finding) in report.findings {
+        if kind == Kind::DeliveryMissing && allowed.records_may_lack {
+            continue;
+        }
+        let sample = finding.samples.first().map(|sample| sample.what.clone()).unwrap_or_default();
+        all.push(Finding { kind: kind.meaning(), count: finding.count, key: None, sample });
+    }
 }
 
 /// What is parked says why, and may be there only where the scenario lets it.
