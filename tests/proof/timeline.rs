@@ -38,7 +38,7 @@ pub async fn of(world: &World, outcome: &Outcome, finding: &Finding, began: Inst
     for fault in world.faults.log() {
         // The callbacks' messages are named by the vendor's id alone.
         let ours = !fault.about.is_empty() && key.ends_with(&fault.about);
-        if ours || fault.method == "clock" {
+        if ours || matches!(fault.method, "clock" | "wire") {
             moments.push((fault.at, format!("fault: {} {}: {}", fault.method, fault.of, fault.what)));
         }
     }

@@ -37,6 +37,7 @@ use crate::{
     clock::JumpingClock,
     faults::{Faults, receiving::FaultySubscriptions},
     support::{TestApp, config, partner_double::PartnerDouble, text},
+    wire::ground::{Wire, Wired},
 };
 use door::Door;
 
@@ -56,6 +57,8 @@ pub struct Setting {
     pub disable_after: &'static str,
     /// Requests due per second; `None` sends as fast as answers come.
     pub rate: Option<f64>,
+    /// What is reached over a wire that faults can meet.
+    pub wired: Wired,
 }
 
 impl Setting {
@@ -69,11 +72,13 @@ impl Setting {
             claim_check_above: "192KiB",
             disable_after: "5d",
             rate: None,
+            wired: Wired::default(),
         }
     }
 }
 
 /// A partner of the run, and what it is owed.
+#[derive(Debug)]
 pub struct Owed {
     pub name: &'static str,
     /// Only this channel.
@@ -94,6 +99,9 @@ impl Owed {
 /// A subscription of the deliveries topic that nothing reads: what it is owed can be counted.
 pub const ARCHIVE: &str = "archive";
 
+/// The partner that faults meet.
+pub const FIRST_PARTNER: &str = "everything";
+
 pub struct World {
     pub setting: Setting,
     pub test: TestApp,
@@ -103,6 +111,7 @@ pub struct World {
     pub partners: Vec<Owed>,
     pub door: Door,
     pub progress: Arc<Progress>,
+    pub wire: Wire,
     /// All that will be sent was sent.
     sent: AtomicBool,
     url: String,
@@ -137,7 +146,9 @@ impl World {
             started: clock.now(),
         };
         let plan = Arc::new(Plan::new(Cast::new(&config, &[], &|_| None).unwrap().generators, shape));
-        let test = TestApp::with_clock(config, clock.clone());
+        let mut wire = Wire::default();
+        let test =
+            TestApp::on(config, clock.clone(), |broker, paths, clock| wire.ground(setting.wired, broker, paths, clock));
         for switch in [&test.documents.switch, &test.bus.switch, &test.blobs.switch] {
             let faults = faults.clone();
             switch.set(move |call| faults.draw(call));
@@ -149,13 +160,14 @@ impl World {
             url: String::new(),
             hosts: Vec::new(),
             partners: Vec::new(),
+            wire,
             setting,
             test,
             clock,
             faults,
             plan,
         };
-        world.partner("everything", None, None).await;
+        world.partner(FIRST_PARTNER, None, None).await;
         world.partner("receipts", Some(Channel::Sms), Some("message.delivered")).await;
         world.host().await;
         world
@@ -163,8 +175,12 @@ impl World {
 
     async fn partner(&mut self, name: &'static str, channel: Option<Channel>, event_type: Option<&'static str>) {
         let double = PartnerDouble::start().await;
+        let endpoint = match (self.setting.wired.partner, name) {
+            (true, FIRST_PARTNER) => self.wire.partner(&double.url),
+            _ => double.url.clone(),
+        };
         let settings = json!({
-            "endpoint": double.url,
+            "endpoint": endpoint,
             "allow_internal": true,
             "channels": channel.iter().map(|channel| channel.name()).collect::<Vec<_>>(),
             "events": event_type.iter().collect::<Vec<_>>(),
@@ -199,12 +215,21 @@ impl World {
                 self.url = format!("http://{}", listener.local_addr().unwrap());
             }
             let handler = self.dealer(index, &handlers);
-            let subscriptions = FaultySubscriptions::new(self.test.broker.clone(), self.faults.clone());
             let options =
                 HostOptions { drain_deadline: Duration::from_millis(500), ..HostOptions::from(&self.test.app.config) };
-            let host = OneMachineHost::new(function_app(), handler, subscriptions, listener, &options, &clock).unwrap();
             let (stop, stopped) = oneshot::channel::<()>();
-            let running = tokio::spawn(host.run(async move { drop(stopped.await) }));
+            let stopped = async move { drop(stopped.await) };
+            let running = match self.wire.subscriptions(&clock) {
+                Some(over_amqp) => {
+                    let host = OneMachineHost::new(function_app(), handler, over_amqp, listener, &options, &clock);
+                    tokio::spawn(host.unwrap().run(stopped))
+                }
+                None => {
+                    let subscriptions = FaultySubscriptions::new(self.test.broker.clone(), self.faults.clone());
+                    let host = OneMachineHost::new(function_app(), handler, subscriptions, listener, &options, &clock);
+                    tokio::spawn(host.unwrap().run(stopped))
+                }
+            };
             self.hosts.push((stop, running));
         }
     }

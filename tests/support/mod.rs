@@ -82,7 +82,7 @@ impl Clock for ManualClock {
 const ON_AZURE: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"pipeline_on_azure" | b"operate_on_azure");
 
 /// Embedded documents, or Cosmos DB's emulator.
-fn documents(paths: &engine::Paths, clock: &Arc<dyn Clock>) -> Arc<dyn Documents> {
+pub fn documents(paths: &engine::Paths, clock: &Arc<dyn Clock>) -> Arc<dyn Documents> {
     match ON_AZURE {
         true => Arc::new(cosmos::Emulator::http().with_containers().documents()),
         false => Arc::new(LocalDocuments::open(&paths.documents, clock.clone()).unwrap()),
@@ -113,6 +113,12 @@ impl Outbound for FakeOutbound {
     }
 }
 
+/// What a test app stands on.
+pub struct Ground {
+    pub transport: Transport,
+    pub documents: Arc<dyn Documents>,
+}
+
 /// The program in a temporary folder.
 pub struct TestApp {
     pub app: Arc<App>,
@@ -141,11 +147,23 @@ impl TestApp {
 
     /// On a clock of the test's own; [`TestApp::clock`] moves nothing then.
     pub fn with_clock(config: Config, clock: Arc<dyn Clock>) -> Self {
+        Self::on(config, clock, |broker, paths, clock| Ground {
+            transport: transport(broker, clock),
+            documents: documents(paths, clock),
+        })
+    }
+
+    /// The same on what the test says, beside a broker that is always the embedded one.
+    pub fn on(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        ground: impl FnOnce(&Broker, &engine::Paths, &Arc<dyn Clock>) -> Ground,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let paths = engine::paths(folder.path());
         let broker = Broker::open(&paths.broker, &topology(&config), clock.clone()).unwrap();
-        let documents = Arc::new(FaultyDocuments::new(documents(&paths, &clock)));
-        let transport = transport(&broker, &clock);
+        let Ground { transport, documents } = ground(&broker, &paths, &clock);
+        let documents = Arc::new(FaultyDocuments::new(documents));
         let bus = Arc::new(FaultyBus::new(transport.bus(&broker)));
         let blobs = Arc::new(FaultyBlobs::new(open_folder(&paths.blobs).unwrap()));
         let outbound = Arc::new(FakeOutbound::default());
