@@ -11,7 +11,7 @@ use sluice::{
 };
 
 use crate::{
-    partner_double::{Act, PartnerDouble},
+    support::partner_double::{Act, PartnerDouble},
     world::{World, invoke, until},
 };
 
