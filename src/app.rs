@@ -14,7 +14,7 @@ use crate::{
     delivery::{self, Breakers, Courier, Partners},
     documents::SharedDocuments,
     event::{Channel, Event},
-    ingest::Certificates,
+    ingest::{Certificates, Door},
     lease::Leases,
     ledger::{
         Ledger,
@@ -57,6 +57,8 @@ pub struct App {
     pub blobs: SharedBlobs,
     pub outbound: SharedOutbound,
     pub certificates: Certificates,
+    /// What may be under way at the front door.
+    pub door: Door,
     /// Bodies beyond `ingest.body_limit` that may be in memory at a time at the door: e-mails with attachments have tens of
     /// megabytes.
     pub large_bodies: Semaphore,
@@ -102,6 +104,7 @@ impl App {
             courier: Arc::new(courier),
             meter,
             tokens,
+            door: Door::new(&config.ingest),
             config,
             clock,
             bus,

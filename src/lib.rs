@@ -51,6 +51,7 @@ pub mod ledger;
 pub mod local;
 pub mod outbound;
 pub mod package;
+pub mod pressure;
 pub mod problem;
 pub mod projection;
 pub mod recovery;
