@@ -149,7 +149,8 @@ impl World {
         let mut wire = Wire::default();
         let test =
             TestApp::on(config, clock.clone(), |broker, paths, clock| wire.ground(setting.wired, broker, paths, clock));
-        for switch in [&test.documents.switch, &test.bus.switch, &test.blobs.switch] {
+        let ports = [&test.documents.switch, &test.bus.switch, &test.blobs.switch, &test.dead_letters.switch];
+        for switch in ports.into_iter().chain([&test.outbound.switch]) {
             let faults = faults.clone();
             switch.set(move |call| faults.draw(call));
         }
@@ -271,6 +272,23 @@ impl World {
         while self.progress.done() < wanted && !self.sent.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// An operator looks at everything that waits, again and again while the vendors send. Says what was answered that an
+    /// operator cannot make sense of.
+    pub async fn look_on(&self) -> Option<String> {
+        while !self.sent.load(Ordering::SeqCst) {
+            for resource in ["parked", "retries", "dead-letters", "partners"] {
+                let request = Request::get(format!("/manage/{resource}")).header("x-sluice-operator", "ana");
+                let response = self.test.send(request.body(Body::empty()).unwrap()).await;
+                let status = response.status();
+                if status != StatusCode::OK && status != StatusCode::SERVICE_UNAVAILABLE {
+                    return Some(format!("GET /manage/{resource}: {status} {}", text(response).await));
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        None
     }
 
     /// Stops the hosts.

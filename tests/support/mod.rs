@@ -5,6 +5,7 @@ pub mod blobs;
 pub mod bus;
 pub mod chaos_proxy;
 pub mod cosmos;
+pub mod dead_letters;
 pub mod faults;
 pub mod handler;
 pub mod partner_double;
@@ -26,6 +27,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use blobs::FaultyBlobs;
 use bus::{FaultyBus, Transport};
 use bytes::Bytes;
+use dead_letters::FaultyDeadLetters;
+use faults::{Call, Switch, carry_out};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sluice::{
@@ -102,6 +105,7 @@ fn transport(broker: &Broker, clock: &Arc<dyn Clock>) -> Transport {
 pub struct FakeOutbound {
     pub pages: Mutex<BTreeMap<String, Vec<u8>>>,
     pub fetched: Mutex<Vec<String>>,
+    pub switch: Switch,
 }
 
 #[async_trait]
@@ -109,7 +113,9 @@ impl Outbound for FakeOutbound {
     async fn get(&self, url: &str, _limit: usize) -> Result<Bytes, OutboundError> {
         self.fetched.lock().unwrap().push(url.to_owned());
         let page = self.pages.lock().unwrap().get(url).cloned();
-        page.map(Bytes::from).ok_or(OutboundError::Status(404))
+        let fault = self.switch.fault(&Call { method: "outbound.get", of: "outbound", about: url, operations: &[] });
+        let answer = async move { page.map(Bytes::from).ok_or(OutboundError::Status(404)) };
+        carry_out(fault, answer, || OutboundError::Failed("injected".into())).await
     }
 }
 
@@ -127,6 +133,7 @@ pub struct TestApp {
     pub transport: Transport,
     pub documents: Arc<FaultyDocuments>,
     pub bus: Arc<FaultyBus>,
+    pub dead_letters: Arc<FaultyDeadLetters>,
     pub blobs: Arc<FaultyBlobs>,
     pub outbound: Arc<FakeOutbound>,
     pub clock: Arc<ManualClock>,
@@ -166,11 +173,12 @@ impl TestApp {
         let documents = Arc::new(FaultyDocuments::new(documents));
         let bus = Arc::new(FaultyBus::new(transport.bus(&broker)));
         let blobs = Arc::new(FaultyBlobs::new(open_folder(&paths.blobs).unwrap()));
+        let dead_letters = Arc::new(FaultyDeadLetters::new(transport.dead_letters(&broker)));
         let outbound = Arc::new(FakeOutbound::default());
         let ports = Ports {
             clock: clock.clone(),
             bus: bus.clone(),
-            dead_letters: transport.dead_letters(&broker),
+            dead_letters: dead_letters.clone(),
             documents: documents.clone(),
             blobs: blobs.clone(),
             outbound: outbound.clone(),
@@ -178,7 +186,7 @@ impl TestApp {
         let app = App::new(config, ports).unwrap();
         let handler = functions::handler(app.clone());
         let unused = Arc::new(ManualClock(Mutex::new(Timestamp::default())));
-        Self { app, broker, transport, documents, bus, blobs, outbound, clock: unused, handler, folder }
+        Self { app, broker, transport, documents, bus, dead_letters, blobs, outbound, clock: unused, handler, folder }
     }
 
     /// Sends a request to the handler, as the host forwards it.
