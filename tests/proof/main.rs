@@ -4,6 +4,9 @@
 //! `cargo test --test proof -- --long` goes on with new seeds for an hour.
 
 mod options;
+mod processes;
+#[path = "../support/mod.rs"]
+mod support;
 
 use libtest_mimic::{Arguments, Trial};
 use options::Options;
@@ -15,6 +18,6 @@ fn main() -> std::process::ExitCode {
 }
 
 /// Every trial, by what it does to the system.
-fn trials(_options: Options) -> Vec<Trial> {
-    Vec::new()
+fn trials(options: Options) -> Vec<Trial> {
+    [processes::trials(options)].into_iter().flatten().collect()
 }

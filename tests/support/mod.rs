@@ -4,6 +4,8 @@
 pub mod bus;
 pub mod cosmos;
 pub mod handler;
+pub mod load;
+pub mod server;
 
 use std::{
     collections::BTreeMap,
