@@ -15,7 +15,7 @@ use crate::{
     documents::SharedDocuments,
     event::{Channel, Event},
     health::Health,
-    ingest::Certificates,
+    ingest::{Certificates, Door},
     lease::Leases,
     ledger::{
         Ledger,
@@ -58,6 +58,8 @@ pub struct App {
     pub blobs: SharedBlobs,
     pub outbound: SharedOutbound,
     pub certificates: Certificates,
+    /// What may be under way at the front door.
+    pub door: Door,
     /// Bodies beyond `ingest.body_limit` that may be in memory at a time at the door: e-mails with attachments have tens of
     /// megabytes.
     pub large_bodies: Semaphore,
@@ -109,6 +111,7 @@ impl App {
             courier: Arc::new(courier),
             meter,
             tokens,
+            door: Door::new(&config.ingest),
             config,
             clock,
             bus,

@@ -96,7 +96,9 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     }
     let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
     let tables = open_tables(&app, places)?;
-    let options = HostOptions { tables, ..HostOptions::from(&engine.app.config) };
+    let pressure = Some(engine.app.door.pressure());
+    let options =
+        HostOptions { tables, pressure, background: functions::BACKGROUND, ..HostOptions::from(&engine.app.config) };
     let handler = functions::handler(engine.app.clone());
     let host = OneMachineHost::new(app, handler, Arc::new(broker), listener, &options, &engine.app.clock)?;
     let (stop_endpoint, stopped) = oneshot::channel::<()>();

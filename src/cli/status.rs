@@ -107,8 +107,8 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     }
     writeln!(
         out,
-        "\n{:<20} {:>10} {:>10} {:>9} {:>9} {:>8} {:>8}",
-        "vendor", "inbound", "unique", "storm", "events", "refused", "parked"
+        "\n{:<20} {:>10} {:>10} {:>9} {:>9} {:>8} {:>8} {:>8}",
+        "vendor", "inbound", "unique", "storm", "events", "refused", "shed", "parked"
     )?;
     for (vendor, counts) in &vendors {
         // Duplicates that the broker dropped already never reach a processor: what came in says it all.
@@ -118,11 +118,12 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         };
         writeln!(
             out,
-            "{vendor:<20} {:>10} {:>10} {storm:>9} {:>9} {:>8} {:>8}",
+            "{vendor:<20} {:>10} {:>10} {storm:>9} {:>9} {:>8} {:>8} {:>8}",
             counts.inbound,
             counts.unique_callbacks,
             counts.events_applied,
             counts.refused(),
+            counts.shed,
             counts.parked
         )?;
     }

@@ -6,6 +6,7 @@ use tokio::{sync::watch, time::Instant};
 use tracing::{error, info, warn};
 
 use super::{
+    give_way::GiveWay,
     invoke::{InvocationIds, InvokeError, Invoker},
     subscriptions::{Delivery, SubscriptionError, Subscriptions},
 };
@@ -38,6 +39,7 @@ pub(super) struct ServiceBusLoop<S> {
     pub(super) subscriptions: Arc<S>,
     pub(super) ids: Arc<InvocationIds>,
     pub(super) clock: SharedClock,
+    pub(super) give_way: GiveWay,
 }
 
 impl<S: Subscriptions> ServiceBusLoop<S> {
@@ -51,7 +53,9 @@ impl<S: Subscriptions> ServiceBusLoop<S> {
                 Ok(batch) if batch.is_empty() => pause = PAUSE.0,
                 Ok(batch) => {
                     pause = PAUSE.0;
+                    let began = Instant::now();
                     self.process(&batch).await;
+                    self.give_way.rest(began.elapsed(), &stop).await;
                 }
                 Err(error) => {
                     if let Some(left_out) = deaf.now() {
