@@ -16,6 +16,7 @@ use crate::{
         encode::{self, Call, Received},
         value::DataType,
     },
+    telemetry::Seldom,
 };
 
 /// A receive is never broken off, since that might lose messages to locks that nobody holds. So it waits briefly, and
@@ -45,6 +46,7 @@ impl<S: Subscriptions> ServiceBusLoop<S> {
     /// Serves the subscription until `stop`; then finishes the batch at hand.
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut pause = PAUSE.0;
+        let deaf = Seldom::default();
         while !*stop.borrow() {
             let max = self.max_batch.unwrap_or(1);
             match self.subscriptions.receive(&self.topic, &self.subscription, max, RECEIVE_WAIT).await {
@@ -56,7 +58,11 @@ impl<S: Subscriptions> ServiceBusLoop<S> {
                     self.give_way.rest(began.elapsed(), &stop).await;
                 }
                 Err(error) => {
-                    error!(function = self.invoker.function(), %error, "cannot receive from {}/{}", self.topic, self.subscription);
+                    if let Some(left_out) = deaf.now() {
+                        let (function, topic, subscription) =
+                            (self.invoker.function(), &self.topic, &self.subscription);
+                        error!(function, %error, left_out, "cannot receive from {topic}/{subscription}");
+                    }
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         // The host is to stop: whether by the value or by a dropped sender makes no difference.
