@@ -110,5 +110,8 @@ fn bar() -> ProgressBar {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{spinner} {pos} messages {per_sec}").expect("the template is a constant");
-    ProgressBar::new_spinner().with_style(style)
+    let bar = ProgressBar::new_spinner().with_style(style);
+    // Also while it waits for a delivery that may be on the bus.
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }

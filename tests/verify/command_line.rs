@@ -40,7 +40,7 @@ async fn the_exit_code_tells_consistent_from_different_from_not_judged() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let text = stdout(&output);
     assert!(text.contains("1 × a status that does not follow from the events"), "{text}");
-    assert!(text.contains("sluice show twilio:SM1") && text.contains("\n1 differences"), "{text}");
+    assert!(text.contains("sluice show twilio:SM1") && text.contains("\n1 difference;"), "{text}");
     assert!(!text.contains("2025550143"), "{text}");
 
     let json: Value = serde_json::from_slice(&verify(&app, &["--json", "--settle", "1s"]).stdout).unwrap();

@@ -1,19 +1,18 @@
 //! What is owed to partners, and what became of it.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use axum::http::Method;
 use serde_json::{Value, json};
 use sluice::{
-    clock::Clock,
     documents::{Container, Document},
     verify::{CheckOptions, Kind},
 };
 
 use crate::{
-    assert_only, delete, edit, judge,
-    partner_double::{Act, PartnerDouble},
-    put, verify,
+    assert_only, delete, edit, judge, put,
+    support::partner_double::{Act, PartnerDouble},
+    verify,
     world::World,
 };
 
@@ -205,7 +204,7 @@ async fn an_announcement_that_stays_in_the_outbox_is_found() {
     let (world, partner) = (World::start(), PartnerDouble::start().await);
     world.partner("acme", &partner.url, json!({})).await;
     world.app.twilio(crate::world::PATH, &crate::support::receipt("SM1", "delivered")).await;
-    world.app.bus.fail();
+    world.app.bus.down.store(true, Ordering::SeqCst);
     world.app.process("sms").await;
     let report = verify(&world.app).await;
     assert_only(&report, Kind::OutboxStuck);

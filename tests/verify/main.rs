@@ -6,9 +6,6 @@ mod damage;
 mod deliveries;
 mod model;
 mod paging;
-#[path = "../delivery/partner_double.rs"]
-#[allow(dead_code, reason = "other tests use more of it")]
-mod partner_double;
 mod queues;
 #[path = "../support/mod.rs"]
 pub mod support;
@@ -21,8 +18,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sluice::{
-    clock::Clock,
-    documents::{Container, Documents, Operation},
+    documents::{Container, Operation},
     verify::{CheckOptions, Kind, Report, check},
 };
 use support::TestApp;

@@ -34,7 +34,7 @@ fn dead_letters_and_messages_that_nobody_takes_are_found() {
     assert_eq!(report.count(Kind::DeadLetters), 3);
     assert!(report.to_string().contains("sluice dead-letters list --subscription callbacks/sms"), "{report}");
 
-    let minutes_ago = |minutes| Some(now() - Duration::from_secs(60 * minutes));
+    let minutes_ago = |minutes: u64| Some(now() - Duration::from_secs(60 * minutes));
     let report = checked(Queue { waiting: 7, oldest: minutes_ago(10), ..queue("callbacks/sms") }, false);
     assert_eq!(report.count(Kind::MessagesOld), 7);
     assert!(report.to_string().contains("the oldest since 2026-11-20T09:50:00.000Z"), "{report}");

@@ -1,6 +1,6 @@
 //! Retries, parked records, the spool, leases and replays, damaged.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use serde_json::{Value, json};
 use sluice::{
@@ -10,10 +10,12 @@ use sluice::{
 };
 
 use crate::{
-    assert_only, edit,
-    partner_double::{Act, PartnerDouble},
-    put,
-    support::{TestApp, receipt},
+    assert_only, edit, put,
+    support::{
+        TestApp,
+        partner_double::{Act, PartnerDouble},
+        receipt,
+    },
     verify,
     world::{PATH, World},
 };
@@ -108,7 +110,7 @@ async fn what_waits_and_cannot_be_read_is_found() {
 #[tokio::test]
 async fn a_callback_that_stays_in_the_spool_is_found() {
     let app = TestApp::start();
-    app.bus.fail();
+    app.bus.down.store(true, Ordering::SeqCst);
     app.twilio(PATH, &receipt("SM1", "delivered")).await;
     assert_only(&verify(&app).await, Kind::SpoolStuck);
 }
