@@ -26,7 +26,13 @@ class Requests:
 
     def first(self):
         """The first one, for what needs a single genuine callback."""
+        return self.nth(0)
+
+    def nth(self, number):
         with self.file.open("rb") as file:
+            for _ in range(number):
+                (length,) = struct.unpack("<I", file.read(4))
+                file.seek(length, 1)
             (length,) = struct.unpack("<I", file.read(4))
             return file.read(length)
 
