@@ -72,7 +72,7 @@ impl Findings {
 
 /// Judges a quiet system.
 pub async fn judge(world: &World, outcome: &Outcome, allowed: Allowed) -> (Vec<Finding>, Counted) {
-    let documents = world.test.documents.inner.as_ref();
+    let documents = world.store();
     let options = VerifyOptions { timeout: Duration::ZERO, interval: Duration::from_millis(1), concurrency: 16 };
     let verdict = verify(&world.plan, &outcome.obligations, documents, &options, &|_, _| {}).await.unwrap();
     let mut all: Vec<Finding> = Vec::new();
@@ -107,7 +107,7 @@ async fn consistent(world: &World, allowed: Allowed, all: &mut Vec<Finding>) {
     // The clock was set back at times: nothing that is there may count as too young to be judged.
     let now = world.clock.now() + chrono::TimeDelta::hours(1);
     let options = CheckOptions { settle: Duration::ZERO, ..CheckOptions::new(now) };
-    let report = check(world.test.documents.inner.as_ref(), &options, &|_| {}).await.unwrap();
+    let report = check(world.store(), &options, &|_| {}).await.unwrap();
     for (kind, finding) in report.findings {
         if kind == Kind::DeliveryMissing && allowed.records_may_lack {
             continue;
@@ -119,7 +119,7 @@ async fn consistent(world: &World, allowed: Allowed, all: &mut Vec<Finding>) {
 
 /// What is parked says why, and may be there only where the scenario lets it.
 async fn parked(world: &World, allowed: Allowed, findings: &mut Findings) {
-    let documents = world.test.documents.inner.as_ref();
+    let documents = world.store();
     for document in query_all(documents, Container::Parked, Query::all().page_size(1000)).await.unwrap() {
         let record: ParkedRecord = document.parse().unwrap();
         let key = record.message_key.as_deref();

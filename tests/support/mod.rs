@@ -8,7 +8,9 @@ pub mod cosmos;
 pub mod dead_letters;
 pub mod faults;
 pub mod handler;
+pub mod load;
 pub mod partner_double;
+pub mod server;
 
 use std::{
     collections::BTreeMap,

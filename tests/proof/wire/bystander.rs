@@ -11,7 +11,8 @@ use crate::{
 };
 
 /// Compares how long receipts took from the vendor to the bystander: those that came before the faults, and those since.
-pub async fn is_not_slowed(world: &World, faults_began: Instant, findings: &mut Findings) {
+pub async fn is_not_slowed(world: &World, findings: &mut Findings) {
+    let first = world.faults.log().into_iter().find(|fault| fault.method == "wire").expect("there were faults");
     world.reached(1.0).await;
     let bystander = world.partners.iter().find(|partner| partner.name != FIRST_PARTNER).expect("there are two");
     everything_has_come(|| bystander.double.seen().len()).await;
@@ -24,9 +25,9 @@ pub async fn is_not_slowed(world: &World, faults_began: Instant, findings: &mut 
         // A receipt may come twice; the first counts.
         let Some(came) = came.get(&id).filter(|_| counted.insert(id.clone())) else { continue };
         let took = seen.at.into_std().saturating_duration_since(*came);
-        if *came < faults_began { calm.push(took) } else { beside.push(took) }
+        if *came < first.at { calm.push(took) } else { beside.push(took) }
     }
-    if calm.len() < 10 || beside.len() < 50 {
+    if calm.len() < 5 || beside.len() < 20 {
         let sample = format!("{} receipts before the faults, {} beside them", calm.len(), beside.len());
         return findings.add("too few receipts to tell", None, sample);
     }

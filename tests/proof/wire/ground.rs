@@ -9,6 +9,7 @@ use sluice::{
         service_bus::{ConnectionString, ServiceBusClient, ServiceBusClientOptions},
     },
     clock::SharedClock,
+    documents::Documents,
     local::{amqp::connection_string, broker::Broker, engine::Paths},
 };
 
@@ -44,6 +45,8 @@ pub struct Wire {
     pub receiving: Option<ChaosProxy>,
     pub documents: Option<ChaosProxy>,
     pub partner: Option<ChaosProxy>,
+    /// Who judges has connections of its own, which met no fault, and patience.
+    pub judge: Option<Arc<dyn Documents>>,
 }
 
 impl Wire {
@@ -66,7 +69,9 @@ impl Wire {
             true => {
                 let proxy = &mut self.documents;
                 let emulator = Emulator::http_behind(|address| proxy.insert(ChaosProxy::start(address)).address);
-                Arc::new(CosmosDocuments::new(emulator.with_containers().account(), DATABASE, LIMIT))
+                let emulator = emulator.with_containers();
+                self.judge = Some(Arc::new(emulator.documents()));
+                Arc::new(CosmosDocuments::new(emulator.account(), DATABASE, LIMIT))
             }
         };
         Ground { transport, documents }
