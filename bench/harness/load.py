@@ -7,7 +7,7 @@ import struct
 import subprocess
 from pathlib import Path
 
-from .machine import EXAMPLES, OTHER_CORE, ROOT, SLUICE, fail
+from .machine import CONFIGURATION, EXAMPLES, OTHER_CORE, ROOT, SLUICE, fail
 
 
 class Requests:
@@ -19,7 +19,7 @@ class Requests:
     def at_least(self, count):
         if count > self.count:
             print(f"    (writing {count:,} signed requests)", flush=True)
-            command = [EXAMPLES / "requests", self.file, str(count), "127.0.0.1:7071", ROOT / "sluice.toml"]
+            command = [EXAMPLES / "requests", self.file, str(count), "127.0.0.1:7071", CONFIGURATION / "sluice.toml"]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             self.count = count
         return self
@@ -72,7 +72,7 @@ def simulate(port, data, folder, *arguments, core=None, verify=True):
     Latency counts from the moment a request was due. Returns its report.
     """
     report = Path(folder) / "simulate.json"
-    command = [SLUICE, "simulate", "--root", ROOT, "--url", f"http://127.0.0.1:{port}", "--data", data]
+    command = [SLUICE, "simulate", "--root", CONFIGURATION, "--url", f"http://127.0.0.1:{port}", "--data", data]
     command += ["--vendor", "twilio", "--json", report, *arguments, *(["--verify"] if verify else [])]
     pin = (lambda: os.sched_setaffinity(0, {core})) if core is not None else None
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, preexec_fn=pin)

@@ -1,6 +1,7 @@
 """What is measured where: programs, cores, ports, the machine's description.
 
-SLUICE=PATH takes that executable (and the examples beside it) instead of building one.
+SLUICE=PATH takes that executable (and the examples beside it) instead of building one. Where it is of another version, its
+sluice.toml, host.json and functions/ belong to it: SLUICE_ROOT=DIR has them.
 """
 
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SLUICE = Path(os.environ.get("SLUICE", ROOT / "target/release/sluice")).resolve()
 EXAMPLES = SLUICE.parent / "examples"
+CONFIGURATION = Path(os.environ.get("SLUICE_ROOT", ROOT)).resolve()
 # The program under test has the first; generator and broker share the other.
 SERVER_CORE, OTHER_CORE = 0, 1
 

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 from .machine import fail
@@ -73,6 +74,8 @@ class Server:
 
 
 RUNNING = []
+# `timeout` and the like end a run so: what it started must end with it.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: terminated"))
 
 
 def end_all():

@@ -5,13 +5,13 @@ import os
 import sqlite3
 import subprocess
 
-from .machine import EXAMPLES, ROOT, SERVER_CORE, OTHER_CORE, SLUICE, free_port
+from .machine import CONFIGURATION, EXAMPLES, OTHER_CORE, SERVER_CORE, SLUICE, free_port
 from .server import Server
 
 # The ack path alone, as the deployed app `ingest` has it: every other function is switched off.
 INGEST_ONLY = {
     f"AzureWebJobs.{name}.Disabled": "1"
-    for name in sorted(os.listdir(ROOT / "functions"))
+    for name in sorted(os.listdir(CONFIGURATION / "functions"))
     if name not in ("ingest", "health")
 }
 
@@ -26,7 +26,7 @@ def one_machine(data, *, core=None, env=None, amqp=None):
 def start(data, *, core=None, env=None, amqp=None):
     """The one-machine system, just started."""
     port = free_port()
-    command = [SLUICE, "--root", ROOT, "--data", data, "--port", port]
+    command = [SLUICE, "--root", CONFIGURATION, "--data", data, "--port", port]
     if amqp:
         command += ["--amqp", f"127.0.0.1:{amqp}"]
     return Server(command, f"{data}.log", port=port, core=core, env=env)
@@ -46,7 +46,7 @@ def over_amqp(amqp):
 def handler(data, amqp):
     """The custom handler alone, just started, with its bus over AMQP."""
     port = free_port()
-    command = [SLUICE, "serve", "--root", ROOT, "--data", data, "--port", port]
+    command = [SLUICE, "serve", "--root", CONFIGURATION, "--data", data, "--port", port]
     return Server(command, f"{data}.log", port=port, core=SERVER_CORE, env=over_amqp(amqp))
 
 
@@ -98,7 +98,7 @@ class Bare:
 
 def status(data, env=None):
     """What `sluice status` says, also beside a running system."""
-    command = [SLUICE, "status", "--json", "--root", ROOT, "--data", data]
+    command = [SLUICE, "status", "--json", "--root", CONFIGURATION, "--data", data]
     done = subprocess.run(command, env={**os.environ, **(env or {})}, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"sluice status: {done.stderr}")
