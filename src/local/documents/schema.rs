@@ -6,7 +6,8 @@ use crate::{documents::Container, documents::Etag, local::sqlite::Profile};
 
 pub(super) const PROFILE: Profile = Profile {
     migrations: &[SCHEMA, DUE_BY_PARTITION, PARKED, APPENDED],
-    writer_cache_kib: 16 * 1024,
+    // Keys are scattered, so most of a large store is read through the system's own cache anyway: twice as much was no faster.
+    writer_cache_kib: 8 * 1024,
     reader_cache_kib: 2 * 1024,
     checkpoint_pages: 200,
 };
