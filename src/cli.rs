@@ -19,6 +19,7 @@ mod show;
 mod simulate;
 mod status;
 mod vendors;
+mod verify;
 
 use std::{
     io::{self, Write},
@@ -57,6 +58,8 @@ enum Command {
     Show(show::ShowArgs),
     /// Print queue depths, dead letters, retries due, parked, the spool, and inbound against unique per vendor
     Status(status::StatusArgs),
+    // Its help is with its arguments: it is longer than a line.
+    Verify(verify::VerifyArgs),
     /// Validate configuration, function folders and secrets; say what is wrong and where
     Check(check::CheckArgs),
     // Its help is with its arguments: it is longer than a line.
@@ -143,6 +146,7 @@ pub fn main() -> ExitCode {
             Some(Command::Simulate(args)) => simulate::run(args).await,
             Some(Command::Show(args)) => show::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
+            Some(Command::Verify(args)) => Ok(verify::run(args).await),
             Some(Command::Check(args)) => check::run(args),
             Some(Command::Doctor(args)) => Ok(doctor::run(args).await),
             Some(Command::Package(args)) => package::run(args),

@@ -100,6 +100,7 @@ async fn vendors_tells_the_urls_the_rules_and_what_is_missing() {
         .unwrap();
     let vendors: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let of = |name: &str| vendors.as_array().unwrap().iter().find(|vendor| vendor["vendor"] == name).unwrap().clone();
+    assert_eq!([&of("twilio")["priority"], &of("sendgrid")["priority"]], ["high", "low"]);
     assert_eq!(of("twilio")["missing"], serde_json::json!([]));
     assert_eq!(of("sendgrid")["missing"], serde_json::json!(["SENDGRID_PUBLIC_KEY"]));
 }
