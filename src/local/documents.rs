@@ -1,8 +1,8 @@
 //! The embedded documents: Cosmos DB's semantics in one SQLite file.
 //!
 //! All documents share a table, in order of arrival, so that those of one commit, and of the commits that share its
-//! transaction, lie side by side; an index finds them by container, partition and id ([`schema`]). Reads and queries ([`query`]) run on connections of their own; commits
-//! ([`commit`]) run on the writer thread, many to a transaction.
+//! transaction, lie side by side; an index finds them by container, partition and id ([`schema`]). Reads and queries
+//! ([`query`]) run on connections of their own; commits ([`commit`]) run on the writer thread, many to a transaction.
 
 mod commit;
 mod query;

@@ -6,7 +6,7 @@ use crate::{documents::Container, documents::Etag, local::sqlite::Profile};
 
 pub(super) const PROFILE: Profile = Profile {
     migrations: &[SCHEMA, DUE_BY_PARTITION, PARKED, APPENDED],
-    // Keys are scattered, so most of a large store is read through the system's own cache anyway: twice as much was no faster.
+    // Keys are scattered: most of a large store is read through the system's cache, and twice as much is no faster.
     writer_cache_kib: 8 * 1024,
     reader_cache_kib: 2 * 1024,
     checkpoint_pages: 200,
@@ -45,10 +45,10 @@ const PARKED: &str = "
 CREATE INDEX parked ON document (json_extract(body, '$.parked_at'), partition, id) WHERE container = 2;
 ";
 
-/// Keys are the vendors' message ids, as good as random: with the bodies in a tree of keys, almost every document that was
-/// written meant a page of its own to read, to log, to write and often to split. In order of arrival a commit's bodies
-/// share pages, and only the keys, a tenth of the bytes, are scattered. (The index comes first: filled in its own order
-/// it needs no sorting.)
+/// Keys are the vendors' message ids, as good as random: with the bodies in a tree of keys, almost every document that
+/// was written meant a page of its own to read, to log, to write and often to split. In order of arrival a commit's
+/// bodies share pages, and only the keys, a tenth of the bytes, are scattered. (The index comes first: filled in its
+/// own order it needs no sorting.)
 const APPENDED: &str = "
 DROP INDEX expiring;
 DROP INDEX due_retries;
