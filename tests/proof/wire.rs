@@ -40,8 +40,9 @@ pub fn trials(options: Options) -> Vec<Trial> {
     let seeds: Vec<u64> = options.seed.map_or_else(|| SEEDS.collect(), |seed| vec![seed]);
     let mut trials: Vec<Trial> =
         proxy::TRIALS.iter().map(|(name, work)| on_a_runtime(format!("wire::proxy::{name}"), *work)).collect();
-    for scenario in scenarios::ALL {
-        for &seed in &seeds {
+    // One scenario after another, so that those that are hard on the machine do not meet.
+    for seed in seeds {
+        for scenario in scenarios::ALL {
             let trial = move || fail_with_faults(scenario, seed);
             trials.push(Trial::test(format!("{}::seed_{seed}", scenario.name), trial));
         }

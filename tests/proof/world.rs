@@ -123,6 +123,7 @@ impl World {
     /// Starts instances and partners.
     pub async fn start(setting: Setting) -> Self {
         let claim_check = format!("claim_check_above = \"{}\"", setting.claim_check_above);
+        let patience = format!("timeout = \"{}ms\"", setting.wired.patience().as_millis());
         let disable_after = format!("disable_after = \"{}\"", setting.disable_after);
         let config = config(&[
             (
@@ -130,7 +131,7 @@ impl World {
                 "[\"100ms\", \"200ms\", \"400ms\", \"800ms\", \"1s\", \"2s\", \"4s\", \"8s\", \"16s\", \"32s\", \"32s\", \"32s\"]",
             ),
             // Calls to dependencies, and exchanges with partners.
-            ("timeout = \"10s\"", "timeout = \"700ms\""),
+            ("timeout = \"10s\"", &patience),
             ("publish_timeout = \"800ms\"", "publish_timeout = \"300ms\""),
             ("max_delivery_count = 10 ", "max_delivery_count = 60 "),
             ("destinations = []", "destinations = [\"archive\"]"),
@@ -223,12 +224,26 @@ impl World {
             let stopped = async move { drop(stopped.await) };
             let running = match self.wire.subscriptions(&clock) {
                 Some(over_amqp) => {
-                    let host = OneMachineHost::new(function_app(), handler, over_amqp, listener, &options, &clock);
+                    let host = OneMachineHost::new(
+                        function_app(self.setting.wired),
+                        handler,
+                        over_amqp,
+                        listener,
+                        &options,
+                        &clock,
+                    );
                     tokio::spawn(host.unwrap().run(stopped))
                 }
                 None => {
                     let subscriptions = FaultySubscriptions::new(self.test.broker.clone(), self.faults.clone());
-                    let host = OneMachineHost::new(function_app(), handler, subscriptions, listener, &options, &clock);
+                    let host = OneMachineHost::new(
+                        function_app(self.setting.wired),
+                        handler,
+                        subscriptions,
+                        listener,
+                        &options,
+                        &clock,
+                    );
                     tokio::spawn(host.unwrap().run(stopped))
                 }
             };
@@ -311,7 +326,7 @@ impl World {
 }
 
 /// The shipped functions, with timers that need not be waited for. The projection has no table here.
-fn function_app() -> FunctionApp {
+fn function_app(wired: Wired) -> FunctionApp {
     let settings = |name: &str| match name {
         "CALLBACKS_TOPIC" => Some("callbacks".to_owned()),
         "DELIVERIES_TOPIC" => Some("deliveries".to_owned()),
@@ -322,7 +337,7 @@ fn function_app() -> FunctionApp {
     app.functions.retain(|function| function.name != "project-sql");
     for function in &mut app.functions {
         match &mut function.trigger {
-            Trigger::Timer(timer) => timer.schedule = Schedule::Every(Duration::from_millis(200)),
+            Trigger::Timer(timer) => timer.schedule = Schedule::Every(wired.sweeps_every()),
             // Small batches, so that there are many.
             Trigger::ServiceBus(trigger) => trigger.max_batch = Some(24),
             _ => {}

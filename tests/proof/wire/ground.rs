@@ -24,8 +24,6 @@ use crate::support::{
 /// As short as the run's other limits.
 const OPTIONS: ServiceBusClientOptions =
     ServiceBusClientOptions { connect_timeout: Duration::from_secs(1), send_timeout: Duration::from_millis(700) };
-/// What a call to Cosmos DB may take: a little less than the run's limit for calls to dependencies, as in the program.
-const LIMIT: Duration = Duration::from_millis(630);
 
 /// What is reached through a proxy.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,6 +32,19 @@ pub struct Wired {
     pub documents: bool,
     /// The first partner; the others are not.
     pub partner: bool,
+}
+
+impl Wired {
+    /// What a call to a dependency may take. Cosmos DB's emulator copies all that it has for each commit: with less
+    /// patience, a busy machine does nothing but repeat itself.
+    pub fn patience(self) -> Duration {
+        Duration::from_millis(if self.documents { 2_000 } else { 700 })
+    }
+
+    /// How often the timer fires: each sweep asks for everything, which is dear there, too.
+    pub fn sweeps_every(self) -> Duration {
+        Duration::from_millis(if self.documents { 1_000 } else { 200 })
+    }
 }
 
 /// The proxies of a world.
@@ -71,7 +82,8 @@ impl Wire {
                 let emulator = Emulator::http_behind(|address| proxy.insert(ChaosProxy::start(address)).address);
                 let emulator = emulator.with_containers();
                 self.judge = Some(Arc::new(emulator.documents()));
-                Arc::new(CosmosDocuments::new(emulator.account(), DATABASE, LIMIT))
+                // A little less than callers wait, as in the program.
+                Arc::new(CosmosDocuments::new(emulator.account(), DATABASE, wired.patience().mul_f64(0.9)))
             }
         };
         Ground { transport, documents }

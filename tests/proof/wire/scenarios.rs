@@ -55,7 +55,7 @@ const EVERYTHING: Scenario = Scenario {
 };
 
 /// Requests a second that the emulator bears, beside all that the processing of each asks of it.
-const COSMOS_RATE: f64 = 15.0;
+const COSMOS_RATE: f64 = 10.0;
 const STORE_FAILED: Allowed = Allowed { parked: None, records_may_lack: true };
 
 /// Before the first fault, at the least.
