@@ -35,7 +35,7 @@ const COSMOS: Scenario = Scenario {
 /// One of two partners; the other one must not notice.
 const PARTNER: Scenario = Scenario {
     name: "wire::partner",
-    setting: |setting| load(setting, Wired { partner: true, ..Wired::default() }, 60.0),
+    setting: |setting| load(setting, Wired { partner: true, ..Wired::default() }, 40.0),
     script: |world| {
         async {
             let mut findings = script(world).await;
