@@ -26,7 +26,8 @@ use crate::support::{
     server::{Process, ROOT, SLUICE, free_port},
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Also for what was held by several brokers that were killed: it waits for its lock, 60 s.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// How often the timer of functions/sweep-retries fires.
 const SWEEP: Duration = Duration::from_secs(5);
 

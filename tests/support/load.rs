@@ -1,6 +1,6 @@
 //! Vendors that send until they are told to stop, and the judge of what came of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sluice::{
     clock::{Clock, SystemClock},
@@ -85,7 +85,8 @@ impl Sent {
 
     /// Waits until the documents hold what was promised, which they must without any fault.
     pub async fn judge(&self, documents: &dyn Documents) -> Verdict {
-        let options = VerifyOptions::default();
+        // What was held by several processes that were killed waits for its lock first, 60 s.
+        let options = VerifyOptions { timeout: Duration::from_secs(100), ..VerifyOptions::default() };
         let verdict = verify(&self.plan, &self.outcome.obligations, documents, &options, &|_, _| {}).await.unwrap();
         let found: Vec<_> = verdict.findings().iter().map(|(name, found)| format!("{name} {}", found.count)).collect();
         println!(
