@@ -284,12 +284,15 @@ impl World {
     /// operator cannot make sense of.
     pub async fn look_on(&self) -> Option<String> {
         while !self.sent.load(Ordering::SeqCst) {
-            for resource in ["parked", "retries", "dead-letters", "partners"] {
-                let request = Request::get(format!("/manage/{resource}")).header("x-sluice-operator", "ana");
-                let response = self.test.send(request.body(Body::empty()).unwrap()).await;
+            for resource in ["parked", "retries", "dead-letters"] {
+                let request = Request::post(format!("/manage/{resource}/search")).header("x-sluice-operator", "ana");
+                let sent = self.test.send(request.body(Body::from("{}")).unwrap());
+                let Ok(response) = tokio::time::timeout(Duration::from_secs(10), sent).await else {
+                    return Some(format!("searching {resource}: no answer in 10 s"));
+                };
                 let status = response.status();
                 if status != StatusCode::OK && status != StatusCode::SERVICE_UNAVAILABLE {
-                    return Some(format!("GET /manage/{resource}: {status} {}", text(response).await));
+                    return Some(format!("searching {resource}: {status} {}", text(response).await));
                 }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use sluice::{
     clock::{Clock, SystemClock},
     documents::Documents,
-    simulate::{Cast, LoadOptions, Obligations, Outcome, Plan, Progress, Shape, Verdict, VerifyOptions, send, verify},
+    simulate::{
+        Cast, LoadOptions, Obligations, Outcome, Plan, Progress, Shape, Standing, Verdict, VerifyOptions, send, verify,
+    },
 };
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -75,14 +77,21 @@ impl Sent {
         self
     }
 
+    /// Different callbacks that were answered with a 2xx.
+    fn acknowledged(&self) -> usize {
+        let obligations = &self.outcome.obligations;
+        (0..self.plan.callbacks()).filter(|callback| obligations.standing(*callback) == Standing::Acked).count()
+    }
+
     /// Waits until the documents hold what was promised, which they must without any fault.
     pub async fn judge(&self, documents: &dyn Documents) -> Verdict {
         let options = VerifyOptions::default();
         let verdict = verify(&self.plan, &self.outcome.obligations, documents, &options, &|_, _| {}).await.unwrap();
         let found: Vec<_> = verdict.findings().iter().map(|(name, found)| format!("{name} {}", found.count)).collect();
         println!(
-            "seed {}: {} requests acknowledged, {} events owed, {} found, {}",
+            "seed {}: {} callbacks acknowledged ({} requests), {} events owed, {} found, {}",
             self.plan.shape().seed,
+            self.acknowledged(),
             self.outcome.acked,
             verdict.owed,
             verdict.found,

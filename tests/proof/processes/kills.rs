@@ -22,7 +22,8 @@ fn load() -> LoadOptions {
     LoadOptions { rate: Some(RATE), ..LoadOptions::default() }
 }
 
-/// Waits between a kill and the next for some time of up to 0.8 s in which vendors send.
+/// Waits for the server's first answer after each kill, for up to 0.8 s in which vendors send, and in the end until everything
+/// that was acknowledged is in the ledger and nothing waits anywhere.
 pub async fn killed_50_times(seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let folder = tempfile::tempdir().unwrap();
