@@ -62,5 +62,5 @@ def description():
         "cpu": cpu,
         "memory_gb": round(memory / 1024**2),
         "kernel": platform.release(),
-        "executable": str(SLUICE),
+        "executable": str(SLUICE.relative_to(ROOT) if SLUICE.is_relative_to(ROOT) else SLUICE),
     }

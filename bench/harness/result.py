@@ -39,7 +39,7 @@ def markdown(report):
     lines.append("")
     lines.append(
         f"{machine['cores']} cores, {machine['cpu']}, {machine['memory_gb']} GB, Linux {machine['kernel']}; "
-        f"commit {machine['commit']}, {machine['date']}; `{report['command']}`"
+        f"commit {machine['commit']}, {machine['date']}; `{report['command']}`, executable {machine['executable']}"
     )
     return "\n".join(lines)
 
