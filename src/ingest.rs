@@ -10,6 +10,7 @@ mod door;
 mod handshake;
 mod publish;
 mod route;
+mod unread;
 
 use std::borrow::Cow;
 
@@ -81,7 +82,13 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
     }
 
     let shed = |full| Rejected(shed(app, &route, full));
-    let mut pass = app.door.knock(config.priority()).map_err(shed)?;
+    let mut pass = match app.door.knock(config.priority()) {
+        Ok(pass) => pass,
+        Err(full) => {
+            let refusal = shed(full);
+            return Err(if unread::let_by(body).await { refusal } else { last_answer(refusal.0) });
+        }
+    };
     let largest = config.largest_body(&app.config.ingest);
     let (body, _room) =
         read_body(app, largest, body, |read| pass.hold(read).map_err(|full| last_answer(shed(full).0))).await?;
@@ -209,7 +216,7 @@ fn last_answer(mut response: Response<Body>) -> Rejected {
     Rejected(response)
 }
 
-/// There is no room now. The body stays unread: whoever answers decides about the connection.
+/// There is no room now.
 fn shed(app: &App, route: &Route, full: Full) -> Response<Body> {
     app.meter.add(&route.vendor, Count::Shed, 1);
     if let Some(refused) = app.door.refused(app.clock.now()) {

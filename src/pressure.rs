@@ -1,7 +1,7 @@
 //! How full something is: what is taken of a limit.
 //!
-//! The front door counts here what it has under way ([`crate::ingest::Door`]), and work that can wait looks here whether
-//! it should ([`crate::local::host`], [`crate::retry::sweep`]).
+//! The front door counts here what it has under way ([`crate::ingest::Door`]), and triggers whose work can wait look here
+//! whether it should ([`crate::local::host`]).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

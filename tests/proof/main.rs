@@ -10,6 +10,7 @@ mod clock;
 mod faults;
 mod options;
 mod oracle;
+mod overload;
 mod scenarios;
 mod timeline;
 mod wire;
@@ -34,5 +35,6 @@ fn trials(options: Options) -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(scenarios::trials(options));
     trials.extend(wire::trials(options));
+    trials.extend(overload::trials(options));
     trials
 }
