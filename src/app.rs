@@ -14,6 +14,7 @@ use crate::{
     delivery::{self, Breakers, Courier, Partners},
     documents::SharedDocuments,
     event::{Channel, Event},
+    health::Health,
     ingest::{Certificates, Door},
     lease::Leases,
     ledger::{
@@ -23,7 +24,7 @@ use crate::{
     },
     outbound::SharedOutbound,
     retry::{Retries, sweep::lease_duration},
-    telemetry::{Meter, Tokens},
+    telemetry::{Meter, Seldom, Tokens},
     vendors::Vendors,
 };
 
@@ -74,6 +75,12 @@ pub struct App {
     pub courier: Arc<Courier>,
     pub tokens: Tokens,
     pub meter: Arc<Meter>,
+    /// What is answered to `GET health`.
+    pub health: Health,
+    /// Log lines about callbacks that went to the spool.
+    pub spooling: Seldom,
+    /// Log lines about callbacks that could be stored nowhere.
+    pub not_durable: Seldom,
 }
 
 impl App {
@@ -116,6 +123,9 @@ impl App {
             large_bodies: Semaphore::new(LARGE_BODIES),
             claimed_bodies: Semaphore::new(LARGE_BODIES),
             outbound,
+            health: Health::default(),
+            spooling: Seldom::default(),
+            not_durable: Seldom::default(),
         }))
     }
 

@@ -151,7 +151,9 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
             Ok(handshake::respond(config.answer.clone().or_else(|| vendor.answer())))
         }
         Err(error) => {
-            tracing::error!(vendor = %route.vendor, %error, "a callback could not be made durable: 503");
+            if let Some(left_out) = app.not_durable.now() {
+                tracing::error!(vendor = %route.vendor, %error, left_out, "a callback could not be made durable: 503");
+            }
             Err(try_again_later("the callback could not be stored").into())
         }
     }

@@ -44,6 +44,7 @@ pub mod envelope;
 pub mod event;
 pub mod explain;
 pub mod functions;
+pub mod health;
 pub mod host;
 pub mod ingest;
 pub mod lease;

@@ -29,7 +29,7 @@ mod verify;
 pub use crate::verify::model;
 pub use cast::{Cast, SENDGRID_KEY, SimulateError};
 pub use fact::{Fact, Generator, SignedRequest, Story};
-pub use load::{LoadOptions, Obligations, Outcome, Progress, Standing, send};
+pub use load::{LoadOptions, Obligations, Outcome, Pattern, Progress, Standing, send};
 pub use plan::{Plan, Shape};
 pub use report::{Latency, Report};
 pub use sample::sample_curl;

@@ -184,7 +184,10 @@ impl fmt::Display for Report {
         let verdict = match (self.is_clean(), self.unjudged.is_empty()) {
             (true, true) => "consistent".to_owned(),
             (true, false) => "consistent, as far as it could be judged".to_owned(),
-            (false, _) => format!("{} differences", self.findings.values().map(|finding| finding.count).sum::<u64>()),
+            (false, _) => match self.findings.values().map(|finding| finding.count).sum() {
+                1 => "1 difference".to_owned(),
+                count => format!("{count} differences"),
+            },
         };
         writeln!(out, "\n{verdict}; took {:.1} s", self.took.as_secs_f64())
     }

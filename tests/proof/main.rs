@@ -11,6 +11,7 @@ mod faults;
 mod options;
 mod oracle;
 mod overload;
+mod processes;
 mod scenarios;
 mod timeline;
 mod wire;
@@ -36,5 +37,6 @@ fn trials(options: Options) -> Vec<Trial> {
     trials.extend(scenarios::trials(options));
     trials.extend(wire::trials(options));
     trials.extend(overload::trials(options));
+    trials.extend(processes::trials(options));
     trials
 }

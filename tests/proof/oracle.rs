@@ -10,10 +10,12 @@ mod ledger;
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use sluice::{
+    clock::Clock,
     documents::{Container, Query, query_all},
     ledger::records::{EVENT_PREFIX, EventRecord},
     retry::records::ParkedRecord,
     simulate::{Outcome, Standing, VerifyOptions, verify},
+    verify::{CheckOptions, Kind, check},
 };
 
 use crate::world::World;
@@ -70,7 +72,7 @@ impl Findings {
 
 /// Judges a quiet system.
 pub async fn judge(world: &World, outcome: &Outcome, allowed: Allowed) -> (Vec<Finding>, Counted) {
-    let documents = world.test.documents.inner.as_ref();
+    let documents = world.store();
     let options = VerifyOptions { timeout: Duration::ZERO, interval: Duration::from_millis(1), concurrency: 16 };
     let verdict = verify(&world.plan, &outcome.obligations, documents, &options, &|_, _| {}).await.unwrap();
     let mut all: Vec<Finding> = Vec::new();
@@ -82,6 +84,7 @@ pub async fn judge(world: &World, outcome: &Outcome, allowed: Allowed) -> (Vec<F
     }
 
     let mut findings = Findings::default();
+    consistent(world, allowed, &mut all).await;
     let found = query_all(documents, Container::Ledger, Query::all().id_prefix(EVENT_PREFIX).page_size(1000));
     let mut events: Vec<EventRecord> = Vec::new();
     for document in found.await.unwrap() {
@@ -99,9 +102,24 @@ pub async fn judge(world: &World, outcome: &Outcome, allowed: Allowed) -> (Vec<F
     (all, Counted { obligations, events: events.len() as u64, deliveries })
 }
 
+/// What `sluice verify` would say of it: whether everything that is kept fits together.
+async fn consistent(world: &World, allowed: Allowed, all: &mut Vec<Finding>) {
+    // The clock was set back at times: nothing that is there may count as too young to be judged.
+    let now = world.clock.now() + chrono::TimeDelta::hours(1);
+    let options = CheckOptions { settle: Duration::ZERO, ..CheckOptions::new(now) };
+    let report = check(world.store(), &options, &|_| {}).await.unwrap();
+    for (kind, finding) in report.findings {
+        if kind == Kind::DeliveryMissing && allowed.records_may_lack {
+            continue;
+        }
+        let sample = finding.samples.first().map(|sample| sample.what.clone()).unwrap_or_default();
+        all.push(Finding { kind: kind.meaning(), count: finding.count, key: None, sample });
+    }
+}
+
 /// What is parked says why, and may be there only where the scenario lets it.
 async fn parked(world: &World, allowed: Allowed, findings: &mut Findings) {
-    let documents = world.test.documents.inner.as_ref();
+    let documents = world.store();
     for document in query_all(documents, Container::Parked, Query::all().page_size(1000)).await.unwrap() {
         let record: ParkedRecord = document.parse().unwrap();
         let key = record.message_key.as_deref();

@@ -74,7 +74,7 @@ pub fn trials(options: Options) -> Vec<Trial> {
 
 impl Report {
     /// Fails with everything that a person needs to look into it.
-    fn into_result(self, scenario: Scenario, seed: u64) -> Result<(), Failed> {
+    pub fn into_result(self, scenario: Scenario, seed: u64) -> Result<(), Failed> {
         if self.findings.is_empty() {
             return Ok(());
         }
@@ -86,7 +86,8 @@ impl Report {
     }
 }
 
-fn run(scenario: Scenario, seed: u64) -> Report {
+/// Runs a scenario with a seed.
+pub fn run(scenario: Scenario, seed: u64) -> Report {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let report = runtime.block_on(async {
         let began = Instant::now();

@@ -38,7 +38,7 @@ pub async fn of(world: &World, outcome: &Outcome, finding: &Finding, began: Inst
     for fault in world.faults.log() {
         // The callbacks' messages are named by the vendor's id alone.
         let ours = !fault.about.is_empty() && key.ends_with(&fault.about);
-        if ours || fault.method == "clock" {
+        if ours || matches!(fault.method, "clock" | "wire") {
             moments.push((fault.at, format!("fault: {} {}: {}", fault.method, fault.of, fault.what)));
         }
     }
@@ -52,7 +52,7 @@ pub async fn of(world: &World, outcome: &Outcome, finding: &Finding, began: Inst
 
 /// Every document about the record, one line each.
 async fn documents(world: &World, key: &str, text: &mut String) {
-    let documents = world.test.documents.inner.as_ref();
+    let documents = world.store();
     for container in [Container::Ledger, Container::Deliveries] {
         for document in query_all(documents, container, Query::partition(key)).await.unwrap_or_default() {
             line(container, &document, text);

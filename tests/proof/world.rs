@@ -21,6 +21,7 @@ use serde_json::json;
 use sluice::{
     app::{App, Ports},
     clock::{Clock, SharedClock},
+    documents::Documents,
     event::{Channel, Event},
     functions,
     local::host::{FunctionApp, HostOptions, OneMachineHost, Trigger, schedule::Schedule},
@@ -37,6 +38,7 @@ use crate::{
     clock::JumpingClock,
     faults::{Faults, receiving::FaultySubscriptions},
     support::{TestApp, config, partner_double::PartnerDouble, text},
+    wire::ground::{Wire, Wired},
 };
 use door::Door;
 
@@ -56,6 +58,8 @@ pub struct Setting {
     pub disable_after: &'static str,
     /// Requests due per second; `None` sends as fast as answers come.
     pub rate: Option<f64>,
+    /// What is reached over a wire that faults can meet.
+    pub wired: Wired,
 }
 
 impl Setting {
@@ -69,11 +73,13 @@ impl Setting {
             claim_check_above: "192KiB",
             disable_after: "5d",
             rate: None,
+            wired: Wired::default(),
         }
     }
 }
 
 /// A partner of the run, and what it is owed.
+#[derive(Debug)]
 pub struct Owed {
     pub name: &'static str,
     /// Only this channel.
@@ -94,6 +100,9 @@ impl Owed {
 /// A subscription of the deliveries topic that nothing reads: what it is owed can be counted.
 pub const ARCHIVE: &str = "archive";
 
+/// The partner that faults meet.
+pub const FIRST_PARTNER: &str = "everything";
+
 pub struct World {
     pub setting: Setting,
     pub test: TestApp,
@@ -103,6 +112,7 @@ pub struct World {
     pub partners: Vec<Owed>,
     pub door: Door,
     pub progress: Arc<Progress>,
+    pub wire: Wire,
     /// All that will be sent was sent.
     sent: AtomicBool,
     url: String,
@@ -113,6 +123,7 @@ impl World {
     /// Starts instances and partners.
     pub async fn start(setting: Setting) -> Self {
         let claim_check = format!("claim_check_above = \"{}\"", setting.claim_check_above);
+        let patience = format!("timeout = \"{}ms\"", setting.wired.patience().as_millis());
         let disable_after = format!("disable_after = \"{}\"", setting.disable_after);
         let config = config(&[
             (
@@ -120,7 +131,7 @@ impl World {
                 "[\"100ms\", \"200ms\", \"400ms\", \"800ms\", \"1s\", \"2s\", \"4s\", \"8s\", \"16s\", \"32s\", \"32s\", \"32s\"]",
             ),
             // Calls to dependencies, and exchanges with partners.
-            ("timeout = \"10s\"", "timeout = \"700ms\""),
+            ("timeout = \"10s\"", &patience),
             ("publish_timeout = \"800ms\"", "publish_timeout = \"300ms\""),
             ("max_delivery_count = 10 ", "max_delivery_count = 60 "),
             ("destinations = []", "destinations = [\"archive\"]"),
@@ -137,8 +148,11 @@ impl World {
             started: clock.now(),
         };
         let plan = Arc::new(Plan::new(Cast::new(&config, &[], &|_| None).unwrap().generators, shape));
-        let test = TestApp::with_clock(config, clock.clone());
-        for switch in [&test.documents.switch, &test.bus.switch, &test.blobs.switch] {
+        let mut wire = Wire::default();
+        let test =
+            TestApp::on(config, clock.clone(), |broker, paths, clock| wire.ground(setting.wired, broker, paths, clock));
+        let ports = [&test.documents.switch, &test.bus.switch, &test.blobs.switch, &test.dead_letters.switch];
+        for switch in ports.into_iter().chain([&test.outbound.switch]) {
             let faults = faults.clone();
             switch.set(move |call| faults.draw(call));
         }
@@ -149,13 +163,14 @@ impl World {
             url: String::new(),
             hosts: Vec::new(),
             partners: Vec::new(),
+            wire,
             setting,
             test,
             clock,
             faults,
             plan,
         };
-        world.partner("everything", None, None).await;
+        world.partner(FIRST_PARTNER, None, None).await;
         world.partner("receipts", Some(Channel::Sms), Some("message.delivered")).await;
         world.host().await;
         world
@@ -163,8 +178,12 @@ impl World {
 
     async fn partner(&mut self, name: &'static str, channel: Option<Channel>, event_type: Option<&'static str>) {
         let double = PartnerDouble::start().await;
+        let endpoint = match (self.setting.wired.partner, name) {
+            (true, FIRST_PARTNER) => self.wire.partner(&double.url),
+            _ => double.url.clone(),
+        };
         let settings = json!({
-            "endpoint": double.url,
+            "endpoint": endpoint,
             "allow_internal": true,
             "channels": channel.iter().map(|channel| channel.name()).collect::<Vec<_>>(),
             "events": event_type.iter().collect::<Vec<_>>(),
@@ -199,12 +218,35 @@ impl World {
                 self.url = format!("http://{}", listener.local_addr().unwrap());
             }
             let handler = self.dealer(index, &handlers);
-            let subscriptions = FaultySubscriptions::new(self.test.broker.clone(), self.faults.clone());
             let options =
                 HostOptions { drain_deadline: Duration::from_millis(500), ..HostOptions::from(&self.test.app.config) };
-            let host = OneMachineHost::new(function_app(), handler, subscriptions, listener, &options, &clock).unwrap();
             let (stop, stopped) = oneshot::channel::<()>();
-            let running = tokio::spawn(host.run(async move { drop(stopped.await) }));
+            let stopped = async move { drop(stopped.await) };
+            let running = match self.wire.subscriptions(&clock) {
+                Some(over_amqp) => {
+                    let host = OneMachineHost::new(
+                        function_app(self.setting.wired),
+                        handler,
+                        over_amqp,
+                        listener,
+                        &options,
+                        &clock,
+                    );
+                    tokio::spawn(host.unwrap().run(stopped))
+                }
+                None => {
+                    let subscriptions = FaultySubscriptions::new(self.test.broker.clone(), self.faults.clone());
+                    let host = OneMachineHost::new(
+                        function_app(self.setting.wired),
+                        handler,
+                        subscriptions,
+                        listener,
+                        &options,
+                        &clock,
+                    );
+                    tokio::spawn(host.unwrap().run(stopped))
+                }
+            };
             self.hosts.push((stop, running));
         }
     }
@@ -221,6 +263,11 @@ impl World {
                 }
             }
         })
+    }
+
+    /// The store, as who judges asks it: no fault is in the way, and patience is.
+    pub fn store(&self) -> &dyn Documents {
+        self.wire.judge.as_deref().unwrap_or(self.test.documents.inner.as_ref())
     }
 
     /// The vendors send everything.
@@ -248,6 +295,26 @@ impl World {
         }
     }
 
+    /// An operator looks at everything that waits, again and again while the vendors send. Says what was answered that an
+    /// operator cannot make sense of.
+    pub async fn look_on(&self) -> Option<String> {
+        while !self.sent.load(Ordering::SeqCst) {
+            for resource in ["parked", "retries", "dead-letters"] {
+                let request = Request::post(format!("/manage/{resource}/search")).header("x-sluice-operator", "ana");
+                let sent = self.test.send(request.body(Body::from("{}")).unwrap());
+                let Ok(response) = tokio::time::timeout(Duration::from_secs(10), sent).await else {
+                    return Some(format!("searching {resource}: no answer in 10 s"));
+                };
+                let status = response.status();
+                if status != StatusCode::OK && status != StatusCode::SERVICE_UNAVAILABLE {
+                    return Some(format!("searching {resource}: {status} {}", text(response).await));
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        None
+    }
+
     /// Stops the hosts.
     pub async fn stop(&mut self) {
         for (stop, running) in self.hosts.drain(..) {
@@ -259,7 +326,7 @@ impl World {
 }
 
 /// The shipped functions, with timers that need not be waited for. The projection has no table here.
-fn function_app() -> FunctionApp {
+fn function_app(wired: Wired) -> FunctionApp {
     let settings = |name: &str| match name {
         "CALLBACKS_TOPIC" => Some("callbacks".to_owned()),
         "DELIVERIES_TOPIC" => Some("deliveries".to_owned()),
@@ -270,7 +337,7 @@ fn function_app() -> FunctionApp {
     app.functions.retain(|function| function.name != "project-sql");
     for function in &mut app.functions {
         match &mut function.trigger {
-            Trigger::Timer(timer) => timer.schedule = Schedule::Every(Duration::from_millis(200)),
+            Trigger::Timer(timer) => timer.schedule = Schedule::Every(wired.sweeps_every()),
             // Small batches, so that there are many.
             Trigger::ServiceBus(trigger) => trigger.max_batch = Some(24),
             _ => {}

@@ -5,9 +5,12 @@ pub mod blobs;
 pub mod bus;
 pub mod chaos_proxy;
 pub mod cosmos;
+pub mod dead_letters;
 pub mod faults;
 pub mod handler;
+pub mod load;
 pub mod partner_double;
+pub mod server;
 
 use std::{
     collections::BTreeMap,
@@ -26,6 +29,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use blobs::FaultyBlobs;
 use bus::{FaultyBus, Transport};
 use bytes::Bytes;
+use dead_letters::FaultyDeadLetters;
+use faults::{Call, Switch, carry_out};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sluice::{
@@ -82,7 +87,7 @@ impl Clock for ManualClock {
 const ON_AZURE: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"pipeline_on_azure" | b"operate_on_azure");
 
 /// Embedded documents, or Cosmos DB's emulator.
-fn documents(paths: &engine::Paths, clock: &Arc<dyn Clock>) -> Arc<dyn Documents> {
+pub fn documents(paths: &engine::Paths, clock: &Arc<dyn Clock>) -> Arc<dyn Documents> {
     match ON_AZURE {
         true => Arc::new(cosmos::Emulator::http().with_containers().documents()),
         false => Arc::new(LocalDocuments::open(&paths.documents, clock.clone()).unwrap()),
@@ -102,6 +107,7 @@ fn transport(broker: &Broker, clock: &Arc<dyn Clock>) -> Transport {
 pub struct FakeOutbound {
     pub pages: Mutex<BTreeMap<String, Vec<u8>>>,
     pub fetched: Mutex<Vec<String>>,
+    pub switch: Switch,
 }
 
 #[async_trait]
@@ -109,8 +115,16 @@ impl Outbound for FakeOutbound {
     async fn get(&self, url: &str, _limit: usize) -> Result<Bytes, OutboundError> {
         self.fetched.lock().unwrap().push(url.to_owned());
         let page = self.pages.lock().unwrap().get(url).cloned();
-        page.map(Bytes::from).ok_or(OutboundError::Status(404))
+        let fault = self.switch.fault(&Call { method: "outbound.get", of: "outbound", about: url, operations: &[] });
+        let answer = async move { page.map(Bytes::from).ok_or(OutboundError::Status(404)) };
+        carry_out(fault, answer, || OutboundError::Failed("injected".into())).await
     }
+}
+
+/// What a test app stands on.
+pub struct Ground {
+    pub transport: Transport,
+    pub documents: Arc<dyn Documents>,
 }
 
 /// The program in a temporary folder.
@@ -121,6 +135,7 @@ pub struct TestApp {
     pub transport: Transport,
     pub documents: Arc<FaultyDocuments>,
     pub bus: Arc<FaultyBus>,
+    pub dead_letters: Arc<FaultyDeadLetters>,
     pub blobs: Arc<FaultyBlobs>,
     pub outbound: Arc<FakeOutbound>,
     pub clock: Arc<ManualClock>,
@@ -141,18 +156,31 @@ impl TestApp {
 
     /// On a clock of the test's own; [`TestApp::clock`] moves nothing then.
     pub fn with_clock(config: Config, clock: Arc<dyn Clock>) -> Self {
+        Self::on(config, clock, |broker, paths, clock| Ground {
+            transport: transport(broker, clock),
+            documents: documents(paths, clock),
+        })
+    }
+
+    /// The same on what the test says, beside a broker that is always the embedded one.
+    pub fn on(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        ground: impl FnOnce(&Broker, &engine::Paths, &Arc<dyn Clock>) -> Ground,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let paths = engine::paths(folder.path());
         let broker = Broker::open(&paths.broker, &topology(&config), clock.clone()).unwrap();
-        let documents = Arc::new(FaultyDocuments::new(documents(&paths, &clock)));
-        let transport = transport(&broker, &clock);
+        let Ground { transport, documents } = ground(&broker, &paths, &clock);
+        let documents = Arc::new(FaultyDocuments::new(documents));
         let bus = Arc::new(FaultyBus::new(transport.bus(&broker)));
         let blobs = Arc::new(FaultyBlobs::new(open_folder(&paths.blobs).unwrap()));
+        let dead_letters = Arc::new(FaultyDeadLetters::new(transport.dead_letters(&broker)));
         let outbound = Arc::new(FakeOutbound::default());
         let ports = Ports {
             clock: clock.clone(),
             bus: bus.clone(),
-            dead_letters: transport.dead_letters(&broker),
+            dead_letters: dead_letters.clone(),
             documents: documents.clone(),
             blobs: blobs.clone(),
             outbound: outbound.clone(),
@@ -160,7 +188,7 @@ impl TestApp {
         let app = App::new(config, ports).unwrap();
         let handler = functions::handler(app.clone());
         let unused = Arc::new(ManualClock(Mutex::new(Timestamp::default())));
-        Self { app, broker, transport, documents, bus, blobs, outbound, clock: unused, handler, folder }
+        Self { app, broker, transport, documents, bus, dead_letters, blobs, outbound, clock: unused, handler, folder }
     }
 
     /// Sends a request to the handler, as the host forwards it.

@@ -10,7 +10,8 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{FileLock, OpenError, Profile, StorageError, open_writer};
+use super::{FileLock, OpenError, Profile, StorageError, in_words, open_writer};
+use crate::telemetry::Seldom;
 
 /// Jobs waiting for the thread. More than that make their callers wait.
 const QUEUED: usize = 2048;
@@ -175,17 +176,32 @@ fn serve<S: State>(
     checkpoint_pages: u32,
 ) {
     let mut group = Vec::with_capacity(GROUP);
+    let (failed, stuck, recovered) = (Seldom::default(), Seldom::default(), Seldom::default());
+    let mut failing = false;
     while queue.blocking_recv_many(&mut group, GROUP) > 0 {
         gather(&mut group, &mut queue);
         let outcome = commit(&connection, &mut state, &mut group);
-        if let Err(error) = &outcome {
-            tracing::error!(%error, jobs = group.len(), "a transaction failed");
+        match &outcome {
+            Err(error) => {
+                failing = true;
+                if let Some(left_out) = failed.now() {
+                    tracing::error!(%error, jobs = group.len(), left_out, "a transaction failed, and its jobs are told so");
+                }
+            }
+            Ok(()) if failing && recovered.now().is_some() => {
+                failing = false;
+                tracing::info!("transactions succeed again");
+            }
+            Ok(()) => {}
         }
         for job in group.drain(..) {
             job.answer(outcome.clone());
         }
-        if let Err(error) = checkpoint(&connection, checkpoint_pages) {
-            tracing::error!(%error, "a checkpoint failed; the next group tries again");
+        if let Err(error) = checkpoint(&connection, checkpoint_pages)
+            && let Some(left_out) = stuck.now()
+        {
+            let error = in_words(&error);
+            tracing::error!(error, left_out, "a checkpoint failed; the next group tries again");
         }
     }
     if let Err((_, error)) = connection.close() {

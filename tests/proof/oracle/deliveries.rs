@@ -17,7 +17,7 @@ use crate::world::{ARCHIVE, Owed, World};
 
 /// Checks partners and the subscription; returns how many deliveries were owed.
 pub async fn check(world: &World, events: &[EventRecord], allowed: Allowed, findings: &mut Findings) -> u64 {
-    let documents = world.test.documents.inner.as_ref();
+    let documents = world.store();
     let found = query_all(documents, Container::Deliveries, Query::all().page_size(1000)).await.unwrap();
     let records: Vec<DeliveryRecord> = found.iter().map(|document| document.parse().unwrap()).collect();
     let found = query_all(documents, Container::Parked, Query::all().page_size(1000)).await.unwrap();

@@ -60,6 +60,6 @@ pub fn check(world: &World, outcome: &Outcome, events: &[EventRecord], findings:
         differs("status", event.provider_status == fact.status);
         differs("time", event.occurred_at == fact.at);
         let sent = &fact.recipient;
-        differs("recipient", event.recipient.as_ref().is_none_or(|recipient| recipient == sent));
+        differs("recipient", event.recipient.as_ref() == Some(sent));
     }
 }

@@ -52,7 +52,7 @@ async fn email_goes_on(world: &World, findings: &mut Findings) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let documents = world.test.documents.inner.as_ref();
+    let documents = world.store();
     for document in query_all(documents, Container::Retries, Query::all().page_size(1000)).await.unwrap() {
         let record: sluice::retry::records::RetryRecord = document.parse().unwrap();
         if record.partner.is_none() && record.channel.as_deref() == Some("email") {

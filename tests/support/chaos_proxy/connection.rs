@@ -48,12 +48,9 @@ pub(super) async fn carry(
     server.set_nodelay(true).unwrap();
     let (client_in, client_out) = client.split();
     let (server_in, server_out) = server.split();
-    let both = async {
-        tokio::try_join!(
-            pump(client_in, server_out, Direction::Requests, modes.clone(), &counts),
-            pump(server_in, client_out, Direction::Answers, modes.clone(), &counts),
-        )
-    };
+    let requests = pump(client_in, server_out, Direction::Requests, modes.clone(), &counts);
+    let answers = pump(server_in, client_out, Direction::Answers, modes.clone(), &counts);
+    let both = async { tokio::try_join!(requests, answers) };
     let end = tokio::select! {
         // First, so that nothing passes in a mode that lets nothing live.
         biased;
@@ -132,12 +129,12 @@ async fn pump(
             if count == 0 {
                 return Ok(false);
             }
-            let (latency, wire_time) = match mode {
-                Mode::Slow { latency, bytes_per_second } => (latency, wire_time(count, bytes_per_second)),
-                _ => (Duration::ZERO, Duration::ZERO),
+            let now = Instant::now();
+            due = match mode {
+                // In order, and one chunk after another through a narrow wire.
+                Mode::Slow { latency, bytes_per_second } => due.max(now + latency) + wire_time(count, bytes_per_second),
+                _ => now,
             };
-            // In order, and one chunk after another through a narrow wire.
-            due = due.max(Instant::now() + latency) + wire_time;
             if sender.send((due, buffer[..count].to_vec())).await.is_err() {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
@@ -145,9 +142,12 @@ async fn pump(
     };
     let write = async {
         while let Some((due, bytes)) = under_way.recv().await {
-            // Timers go by whole milliseconds: what is due already must not wait for the next one.
-            if due > Instant::now() {
-                sleep_until(due).await;
+            // What a slow wire held back is not slow any more once the wire is not.
+            while due > Instant::now() && matches!(*writing.borrow_and_update(), Mode::Slow { .. }) {
+                tokio::select! {
+                    () = sleep_until(due) => {}
+                    _ = writing.changed() => {}
+                }
             }
             flowing(&mut writing).await;
             to.write_all(&bytes).await?;

@@ -50,13 +50,14 @@ impl Sequence {
         self.0.iter().map(|step| step.peace + step.lasts).sum()
     }
 
-    /// Does it all to a proxy; lets everything pass in the end.
-    pub async fn run(&self, proxy: &ChaosProxy) {
+    /// Does it all to a proxy, and tells each mode that it sets; lets everything pass in the end.
+    pub async fn run(&self, proxy: &ChaosProxy, mut tell: impl FnMut(Mode)) {
         for step in &self.0 {
-            sleep(step.peace).await;
-            proxy.set(step.mode);
-            sleep(step.lasts).await;
-            proxy.set(Mode::Pass);
+            for (wait, mode) in [(step.peace, step.mode), (step.lasts, Mode::Pass)] {
+                sleep(wait).await;
+                proxy.set(mode);
+                tell(mode);
+            }
         }
     }
 }
