@@ -10,6 +10,7 @@ mod clock;
 mod faults;
 mod options;
 mod oracle;
+mod overload;
 mod processes;
 mod scenarios;
 mod timeline;
@@ -35,6 +36,7 @@ fn trials(options: Options) -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(scenarios::trials(options));
     trials.extend(wire::trials(options));
+    trials.extend(overload::trials(options));
     trials.extend(processes::trials(options));
     trials
 }

@@ -11,7 +11,7 @@ use super::server::{Role, System, shed};
 const IN_FLIGHT: usize = 8;
 /// Vendors of low, normal and high priority, their connections, and more callbacks than they get rid of in time. The last
 /// has no more connections than there are places that nobody else may take.
-const VENDORS: [(&str, usize, u32); 3] = [("acme-sms", 32, 20_000), ("resend", 4, 20_000), ("twilio", 2, 20_000)];
+const VENDORS: [(&str, usize, u32); 3] = [("acme-sms", 16, 20_000), ("resend", 4, 20_000), ("twilio", 2, 20_000)];
 const PRESSURE: Duration = Duration::from_secs(5);
 
 pub async fn on_one_machine(seed: u64) {
