@@ -14,7 +14,8 @@ use crate::{
     delivery::{self, Breakers, Courier, Partners},
     documents::SharedDocuments,
     event::{Channel, Event},
-    ingest::Certificates,
+    health::Health,
+    ingest::{Certificates, Door},
     lease::Leases,
     ledger::{
         Ledger,
@@ -23,7 +24,7 @@ use crate::{
     },
     outbound::SharedOutbound,
     retry::{Retries, sweep::lease_duration},
-    telemetry::{Meter, Tokens},
+    telemetry::{Meter, Seldom, Tokens},
     vendors::Vendors,
 };
 
@@ -57,6 +58,8 @@ pub struct App {
     pub blobs: SharedBlobs,
     pub outbound: SharedOutbound,
     pub certificates: Certificates,
+    /// What may be under way at the front door.
+    pub door: Door,
     /// Bodies beyond `ingest.body_limit` that may be in memory at a time at the door: e-mails with attachments have tens of
     /// megabytes.
     pub large_bodies: Semaphore,
@@ -72,6 +75,12 @@ pub struct App {
     pub courier: Arc<Courier>,
     pub tokens: Tokens,
     pub meter: Arc<Meter>,
+    /// What is answered to `GET health`.
+    pub health: Health,
+    /// Log lines about callbacks that went to the spool.
+    pub spooling: Seldom,
+    /// Log lines about callbacks that could be stored nowhere.
+    pub not_durable: Seldom,
 }
 
 impl App {
@@ -102,6 +111,7 @@ impl App {
             courier: Arc::new(courier),
             meter,
             tokens,
+            door: Door::new(&config.ingest),
             config,
             clock,
             bus,
@@ -113,6 +123,9 @@ impl App {
             large_bodies: Semaphore::new(LARGE_BODIES),
             claimed_bodies: Semaphore::new(LARGE_BODIES),
             outbound,
+            health: Health::default(),
+            spooling: Seldom::default(),
+            not_durable: Seldom::default(),
         }))
     }
 

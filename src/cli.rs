@@ -2,6 +2,7 @@
 
 mod app_settings;
 mod audit;
+mod bench;
 mod check;
 mod deliveries;
 mod doctor;
@@ -19,6 +20,7 @@ mod show;
 mod simulate;
 mod status;
 mod vendors;
+mod verify;
 
 use std::{
     io::{self, Write},
@@ -53,10 +55,14 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Play the vendors: send genuinely signed callbacks to a URL, and verify what became of them
     Simulate(simulate::SimulateArgs),
+    // Its help is with its arguments: it is longer than a line.
+    Bench(Box<bench::BenchArgs>),
     /// Print the timeline of a message: its events, status, outbox and retries
     Show(show::ShowArgs),
     /// Print queue depths, dead letters, retries due, parked, the spool, and inbound against unique per vendor
     Status(status::StatusArgs),
+    // Its help is with its arguments: it is longer than a line.
+    Verify(verify::VerifyArgs),
     /// Validate configuration, function folders and secrets; say what is wrong and where
     Check(check::CheckArgs),
     // Its help is with its arguments: it is longer than a line.
@@ -141,8 +147,10 @@ pub fn main() -> ExitCode {
             None => run::run(cli.run).await,
             Some(Command::Serve(args)) => serve::run(args).await,
             Some(Command::Simulate(args)) => simulate::run(args).await,
+            Some(Command::Bench(args)) => bench::run(*args).await,
             Some(Command::Show(args)) => show::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
+            Some(Command::Verify(args)) => Ok(verify::run(args).await),
             Some(Command::Check(args)) => check::run(args),
             Some(Command::Doctor(args)) => Ok(doctor::run(args).await),
             Some(Command::Package(args)) => package::run(args),

@@ -34,7 +34,7 @@ pub use mapping::Mapping;
 pub use secrets::{MissingSecret, Secret};
 pub use signature::{Algorithm, Encoding, Layout, Part, SecretText, Signature, Template, TimestampPlace};
 pub use stores::{BlobContainer, Blobs, Cosmos, Documents};
-pub use vendors::{Answer, Credential, Legacy, Scheme, VendorConfig};
+pub use vendors::{Answer, Credential, Legacy, Priority, Scheme, VendorConfig};
 
 use delivery::DeliveryTable;
 use secrets::SecretSource;
@@ -94,6 +94,25 @@ pub struct Ingest {
     /// After this long without the spool's acknowledgement the vendor gets 503.
     #[serde(with = "humantime_serde")]
     pub spool_timeout: Duration,
+    /// Callbacks between their body and their answer at a time. What comes beyond that is answered 503 at once; vendors of
+    /// lower [`Priority`] fill a share only.
+    #[serde(default = "in_flight")]
+    pub in_flight: usize,
+    /// Bodies in memory at a time, all together, in the same shares. Those beyond `body_limit` count apart.
+    pub body_memory: Option<ByteSize>,
+}
+
+impl Ingest {
+    /// Bytes of bodies in memory at a time. Unless configured, enough for some of the largest.
+    pub fn largest_bodies(&self) -> u64 {
+        let usual = (4 * self.body_limit.as_u64()).max(64 << 20);
+        self.body_memory.map_or(usual, |limit| limit.as_u64())
+    }
+}
+
+/// Half a second's work of a small machine, and a few thousandths of a large one's.
+fn in_flight() -> usize {
+    512
 }
 
 /// Which broker carries the messages.

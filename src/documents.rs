@@ -16,6 +16,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::clock::Timestamp;
+
 /// The containers that the program uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -206,6 +208,9 @@ pub struct Query {
     pub after_partition: Option<String>,
     /// Only ids that start so.
     pub id_prefix: Option<String>,
+    /// What was last written before this moment is not wanted. Cosmos DB leaves it out by an index (in whole seconds, by its
+    /// own clock); the embedded store does not know when it wrote what, and leaves out nothing.
+    pub written_since: Option<Timestamp>,
     pub filters: Vec<Filter>,
     /// A top-level property to sort by, ascending.
     pub order_by: Option<&'static str>,
@@ -246,6 +251,12 @@ impl Query {
     /// Skips this partition and all before it: with a page of one, each query finds the next partition that there is.
     pub fn after_partition(mut self, partition: impl Into<String>) -> Self {
         self.after_partition = Some(partition.into());
+        self
+    }
+
+    /// Leaves out what was last written before, where the store can tell.
+    pub fn written_since(mut self, since: Timestamp) -> Self {
+        self.written_since = Some(since);
         self
     }
 

@@ -93,6 +93,9 @@ pub const FUNCTIONS: &[Function] = &[
     },
 ];
 
+/// Those on Service Bus triggers that nobody waits for: they give way first when the door is pressed.
+pub const BACKGROUND: &[&str] = &["project-sql"];
+
 /// The custom handler.
 pub fn handler(app: Arc<App>) -> Router {
     Router::new().fallback(|State(app), request| answer(app, request)).with_state(app)

@@ -1,14 +1,16 @@
 //! The front door: a vendor's request in, an answer within milliseconds.
 //!
-//! The way of a request: [`route`] finds vendor and service type → the body is read up to its limit → the vendor's
-//! verifier says whether it is genuine ([`certificates`] fetches what that takes) → a [`handshake`] is answered at once →
-//! a callback is wrapped in an envelope → [`publish`] waits for the broker's acknowledgement, or spools → the answer that
-//! the vendor expects. A 2xx to a callback means that it is on disk.
+//! The way of a request: [`route`] finds vendor and service type → the [`door`] has room for it, or it is answered 503 →
+//! the body is read up to its limit → the vendor's verifier says whether it is genuine ([`certificates`] fetches what that
+//! takes) → a [`handshake`] is answered at once → a callback is wrapped in an envelope → [`publish`] waits for the broker's
+//! acknowledgement, or spools → the answer that the vendor expects. A 2xx to a callback means that it is on disk.
 
 mod certificates;
+mod door;
 mod handshake;
 mod publish;
 mod route;
+mod unread;
 
 use std::borrow::Cow;
 
@@ -32,6 +34,7 @@ use crate::{
     vendors::{self, Refusal},
 };
 pub use certificates::Certificates;
+pub use door::{Door, Full, Pass};
 pub(crate) use route::Route;
 
 /// Service Bus takes message ids of at most 128 characters.
@@ -78,7 +81,18 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
         _ => return Err(problem(StatusCode::METHOD_NOT_ALLOWED, None).into()),
     }
 
-    let (body, _room) = read_body(app, config.largest_body(&app.config.ingest), body).await?;
+    let shed = |full| Rejected(shed(app, &route, full));
+    let mut pass = match app.door.knock(config.priority()) {
+        Ok(pass) => pass,
+        Err(full) => {
+            let refusal = shed(full);
+            return Err(if unread::let_by(body).await { refusal } else { last_answer(refusal.0) });
+        }
+    };
+    let largest = config.largest_body(&app.config.ingest);
+    let (body, _room) =
+        read_body(app, largest, body, |read| pass.hold(read).map_err(|full| last_answer(shed(full).0))).await?;
+    pass.enter().map_err(shed)?;
     let query = parts.uri.query().unwrap_or_default();
     let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let url = format!("{}{path_and_query}", app.config.public_url);
@@ -137,7 +151,9 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
             Ok(handshake::respond(config.answer.clone().or_else(|| vendor.answer())))
         }
         Err(error) => {
-            tracing::error!(vendor = %route.vendor, %error, "a callback could not be made durable: 503");
+            if let Some(left_out) = app.not_durable.now() {
+                tracing::error!(vendor = %route.vendor, %error, left_out, "a callback could not be made durable: 503");
+            }
             Err(try_again_later("the callback could not be stored").into())
         }
     }
@@ -145,7 +161,13 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
 
 /// Reads a body up to this size, in the configured time. Nobody has vouched for it yet, so only a few large ones may be in
 /// memory at a time: a body beyond the usual limit comes with the room that it takes.
-async fn read_body(app: &App, largest: u64, body: Body) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Rejected> {
+/// What is not beyond it is in memory once `hold` has taken it.
+async fn read_body<'a>(
+    app: &'a App,
+    largest: u64,
+    body: Body,
+    mut hold: impl FnMut(usize) -> Result<(), Rejected>,
+) -> Result<(Bytes, Option<SemaphorePermit<'a>>), Rejected> {
     let usual = app.config.ingest.body_limit.as_u64();
     let read = async {
         let mut room = None;
@@ -169,6 +191,9 @@ async fn read_body(app: &App, largest: u64, body: Body) -> Result<(Bytes, Option
                 let free = app.large_bodies.try_acquire();
                 room = Some(free.map_err(|_| last_answer(try_again_later("too many large bodies at a time")))?);
             }
+            if room.is_none() {
+                hold(data.len())?;
+            }
             parts.push(data);
         }
         let body = match parts.len() {
@@ -191,6 +216,16 @@ fn too_large(limit: u64) -> Rejected {
 fn last_answer(mut response: Response<Body>) -> Rejected {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     Rejected(response)
+}
+
+/// There is no room now.
+fn shed(app: &App, route: &Route, full: Full) -> Response<Body> {
+    app.meter.add(&route.vendor, Count::Shed, 1);
+    if let Some(refused) = app.door.refused(app.clock.now()) {
+        let under_way = app.door.pressure().taken();
+        tracing::warn!(refused, under_way, vendor = %route.vendor, reason = %full, "more callbacks than can be made durable: 503");
+    }
+    try_again_later("too much at a time")
 }
 
 fn refuse(app: &App, route: &Route, refusal: &Refusal) -> Response<Body> {

@@ -22,12 +22,14 @@ use uuid::Uuid;
 use crate::{
     clock::{SharedClock, Timestamp, millis},
     documents::{
-        Action, CommitError, Container, Document, DocumentsError, Etag, Operation, Query, SharedDocuments, query_all,
+        Action, CommitError, Container, Document, Documents, DocumentsError, Etag, Operation, Query, SharedDocuments,
+        query_all,
     },
 };
 
 /// The partition of all leases.
 const PARTITION: &str = "leases";
+const ID_PREFIX: &str = "lease:";
 /// Lease documents of which nobody hears any more are removed by the store, where it can.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 
@@ -50,6 +52,30 @@ struct Record {
     renewed_at: Timestamp,
     /// How long it lasts from then on.
     duration_ms: u64,
+}
+
+/// A lease as it stands in the store, whoever looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The name that it was taken by.
+    pub name: String,
+    pub renewed_at: Timestamp,
+    /// How long it lasts from then on, unless it is renewed again.
+    pub lasts: Duration,
+}
+
+/// Every lease that somebody holds, or held when he died. What cannot be read is passed over.
+///
+/// # Errors
+/// The store failed.
+pub async fn standing(documents: &dyn Documents) -> Result<Vec<Standing>, DocumentsError> {
+    let found = query_all(documents, Container::Registry, Query::partition(PARTITION)).await?;
+    let read = |document: Document| {
+        let record = document.parse::<Record>().ok()?;
+        let name = record.id.strip_prefix(ID_PREFIX)?.to_owned();
+        Some(Standing { name, renewed_at: record.renewed_at, lasts: Duration::from_millis(record.duration_ms) })
+    };
+    Ok(found.into_iter().filter_map(read).collect())
 }
 
 /// A lease of somebody else, as it was when it was first seen so.
@@ -80,7 +106,7 @@ impl Leases {
     /// # Errors
     /// The store failed. The lease may have been taken: it then runs out like a dead holder's.
     pub async fn take(&self, name: &str) -> Result<Option<Lease>, LeaseError> {
-        let id = format!("lease:{name}");
+        let id = format!("{ID_PREFIX}{name}");
         let found = self.documents.read(Container::Registry, PARTITION, &id).await?;
         match &found {
             Some(document) if !self.is_dead(&id, document) => return Ok(None),

@@ -189,6 +189,7 @@ impl Ledger {
                 envelope_id: envelope_id.to_string(),
                 received_at: *received_at,
                 applied_at: now,
+                announced_to: destinations.clone(),
                 event: event.clone(),
             };
             operations.push(Operation::create(id.clone(), &record));

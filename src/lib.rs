@@ -16,6 +16,7 @@
 //!    time ([`lease`]).
 //! 7. What was given up on waits for operators, who find, replay or discard it ([`recovery`]) through `/manage`
 //!    ([`admin`]); what they do is written down ([`audit`]).
+//! 8. Whether all that is kept agrees with itself can be asked at any time ([`verify`]), without anybody's word for it.
 //!
 //! Arrows point one way: functions use ingest, channels, ledger, delivery, projection and retry; those use the ports
 //! ([`bus`], [`dead_letters`], [`documents`], [`blobs`], [`sql`], [`outbound`], [`clock`]); the adapters ([`local`],
@@ -43,6 +44,7 @@ pub mod envelope;
 pub mod event;
 pub mod explain;
 pub mod functions;
+pub mod health;
 pub mod host;
 pub mod ingest;
 pub mod lease;
@@ -50,6 +52,7 @@ pub mod ledger;
 pub mod local;
 pub mod outbound;
 pub mod package;
+pub mod pressure;
 pub mod problem;
 pub mod projection;
 pub mod recovery;
@@ -58,3 +61,4 @@ pub mod simulate;
 pub mod sql;
 pub mod telemetry;
 pub mod vendors;
+pub mod verify;

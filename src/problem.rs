@@ -27,9 +27,12 @@ pub fn problem(status: StatusCode, detail: Option<&str>) -> Response<Body> {
     response
 }
 
+/// After how many seconds a caller may come again: not all of them at once.
+const RETRY_AFTER: std::ops::RangeInclusive<u16> = 5..=10;
+
 /// 503 with `Retry-After`: the caller loses nothing by trying again.
 pub fn try_again_later(detail: &str) -> Response<Body> {
     let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, Some(detail));
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(rand::random_range(RETRY_AFTER)));
     response
 }

@@ -10,14 +10,13 @@
 //! verify ── asks the ledger whether every obligation was met exactly once, and nothing else happened
 //! ```
 //!
-//! What a callback must lead to is written down by the generators themselves and judged by [`model`]: neither calls the
-//! product's normalisers or its status order, so a mistake there cannot excuse itself here.
+//! What a callback must lead to is written down by the generators themselves and judged by [`model`], which
+//! [`crate::verify`] judges by too: neither calls the product's normalisers or its status order, so a mistake there cannot excuse itself here.
 
 mod cast;
 mod fact;
 mod generic;
 mod load;
-pub mod model;
 mod plan;
 mod pointer;
 mod report;
@@ -27,9 +26,10 @@ mod sign;
 mod twilio;
 mod verify;
 
+pub use crate::verify::model;
 pub use cast::{Cast, SENDGRID_KEY, SimulateError};
 pub use fact::{Fact, Generator, SignedRequest, Story};
-pub use load::{LoadOptions, Obligations, Outcome, Progress, Standing, send};
+pub use load::{LoadOptions, Obligations, Outcome, Pattern, Progress, Standing, send};
 pub use plan::{Plan, Shape};
 pub use report::{Latency, Report};
 pub use sample::sample_curl;

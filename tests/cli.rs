@@ -2,7 +2,10 @@
 
 mod support;
 
-use std::process::{Command, Output, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+};
 
 use axum::{
     body::Body,
@@ -100,6 +103,7 @@ async fn vendors_tells_the_urls_the_rules_and_what_is_missing() {
         .unwrap();
     let vendors: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let of = |name: &str| vendors.as_array().unwrap().iter().find(|vendor| vendor["vendor"] == name).unwrap().clone();
+    assert_eq!([&of("twilio")["priority"], &of("sendgrid")["priority"]], ["high", "low"]);
     assert_eq!(of("twilio")["missing"], serde_json::json!([]));
     assert_eq!(of("sendgrid")["missing"], serde_json::json!(["SENDGRID_PUBLIC_KEY"]));
 }
@@ -121,4 +125,56 @@ async fn status_tells_of_the_documents_where_the_bus_is_service_bus() {
     assert!(text.contains("subscriptions are in Service Bus") && text.contains("parked 0"), "{text}");
     let json: serde_json::Value = serde_json::from_slice(&status(&["status", "--json"]).stdout).unwrap();
     assert_eq!((&json["subscriptions"], &json["spool"]), (&serde_json::Value::Null, &0.into()));
+}
+
+/// A run of `sluice bench` with its data in `folder`, and what it wrote as JSON.
+fn bench(folder: &Path, data: &str, arguments: &[&str]) -> (Output, serde_json::Value) {
+    let json = folder.join("bench.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+    command.args(["bench", "--vendor", "twilio", "--seconds", "1", "--root", env!("CARGO_MANIFEST_DIR")]);
+    command.arg("--data").arg(folder.join(data)).arg("--json").arg(&json).args(arguments);
+    // Set, it would make the server a handler that waits for its host.
+    let output = command.env("FUNCTIONS_CUSTOMHANDLER_PORT", "1").output().unwrap();
+    let report = std::fs::read(&json).unwrap_or_else(|_| panic!("no report: {}", stderr(&output)));
+    (output, serde_json::from_slice(&report).unwrap())
+}
+
+#[test]
+fn bench_measures_a_server_of_its_own_verifies_it_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (output, report) =
+        bench(folder.path(), "data", &["--connections", "2", "--pattern", "storm,ramp", "--rate", "40"]);
+    let table = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(output.status.success(), "{table}{}", stderr(&output));
+    let loads = report["loads"].as_array().unwrap();
+    let names: Vec<_> = loads.iter().map(|load| load["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["c=2", "storm", "ramp"]);
+    for load in loads {
+        assert_eq!(load["kept"], true, "{load}");
+        assert!(load["acked"].as_u64().unwrap() > 0 && load["verdict"]["found"].as_u64().unwrap() > 0, "{load}");
+        assert!(load["cpu_us"].as_f64().unwrap() > 0.0 && load["rss_mb"].as_f64().unwrap() > 1.0, "{load}");
+        assert!(table.contains(load["name"].as_str().unwrap()), "{table}");
+    }
+    // 14 of a storm's 40 requests are different ones.
+    assert_eq!((&loads[1]["sent"], &loads[1]["verdict"]["owed"]), (&40.into(), &14.into()));
+    assert_eq!((&loads[2]["asked"], &loads[2]["sent"]), (&100.0.into(), &100.into()));
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["bench.json"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bench_finds_out_a_system_that_acknowledges_and_forgets() {
+    let app = TestApp::start();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, axum::Router::new().fallback(async || StatusCode::OK)).await });
+    let run = move || {
+        let folder = app.folder.path();
+        bench(folder, "", &["--url", &url, "--pattern", "steady", "--rate", "20", "--verify-timeout", "1s"])
+    };
+    let (output, report) = tokio::task::spawn_blocking(run).await.unwrap();
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{table}");
+    assert!(table.contains("NOT KEPT") && table.contains("lost: 20"), "{table}");
+    assert_eq!((&report["loads"][0]["kept"], &report["loads"][0]["cpu_us"]), (&false.into(), &serde_json::Value::Null));
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sluice::config::{Blobs, BusKind, Config, Connection, Documents, Profile, Secret};
+use sluice::config::{Blobs, BusKind, Config, Connection, Documents, Priority, Profile, Secret};
 
 fn shipped() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/sluice.toml")).unwrap()
@@ -173,6 +173,8 @@ fn values_that_cannot_be_meant_are_refused() {
         ("\ntimeout = \"10s\"", "\ntimeout = \"0s\"", "dependencies.timeout: must be more than 0"),
         ("schedule = [\"5s\"", "schedule = [\"0s\"", "retry.schedule: each wait must be more than 0"),
         ("schedule = [\"5s\"", "schedule = [\"300000years\"", "at most a year"),
+        ("in_flight = 512", "in_flight = 3", "ingest.in_flight: must be at least 4"),
+        ("body_memory = \"64MiB\"", "body_memory = \"1MiB\"", "ingest.body_memory: must be at least twice body_limit"),
         ("sweep_limit = 20000", "sweep_limit = 0", "retry.sweep_limit: must be more than 0"),
         ("sweep_rate = 4000", "sweep_rate = 0", "retry.sweep_rate: must be more than 0"),
         ("destinations = []", "destinations = [\"crm\", \"crm\"]", "outbox.destinations: names one twice"),
@@ -361,6 +363,19 @@ fn service_bus_is_reached_as_the_functions_host_reaches_it() {
 }
 
 #[test]
+fn vendors_that_may_not_try_again_come_before_those_that_do_unless_the_file_says_otherwise() {
+    let priorities = |text: &str| {
+        let config = parse(text, &[]).unwrap();
+        ["twilio", "resend", "sendgrid"].map(|vendor| config.vendors[vendor].priority())
+    };
+    assert_eq!(priorities(&shipped()), [Priority::High, Priority::Normal, Priority::Low]);
+    let otherwise = shipped().replacen("scheme = \"twilio\"", "scheme = \"twilio\"\npriority = \"low\"", 1);
+    assert_eq!(priorities(&otherwise), [Priority::Low, Priority::Normal, Priority::Low]);
+    let error = error_of("scheme = \"twilio\"", "scheme = \"twilio\"\npriority = \"highest\"");
+    assert!(error.contains("highest") && error.contains("`low`, `normal`, `high`"), "{error}");
+}
+
+#[test]
 fn a_file_from_before_bus_and_stores_could_be_elsewhere_keeps_its_meaning() {
     let mut text = String::new();
     let mut newer = false;
@@ -368,7 +383,9 @@ fn a_file_from_before_bus_and_stores_could_be_elsewhere_keeps_its_meaning() {
         if line.starts_with('[') {
             newer = ["[documents]", "[blobs]", "[delivery]", "[admin]"].contains(&line);
         }
-        let is_newer = ["kind =", "connection =", "sweep_rate ="].iter().any(|key| line.starts_with(key));
+        let is_newer = ["kind =", "connection =", "sweep_rate =", "in_flight =", "body_memory ="]
+            .iter()
+            .any(|key| line.starts_with(key));
         if !newer && !is_newer {
             text.push_str(line);
             text.push('\n');
@@ -376,6 +393,9 @@ fn a_file_from_before_bus_and_stores_could_be_elsewhere_keeps_its_meaning() {
     }
     let config = parse(&text, &[]).unwrap();
     assert_eq!(config.embedded(), ["[bus]", "[documents]", "[blobs]"]);
+    let ingest = parse(&shipped(), &[]).unwrap().ingest;
+    assert_eq!(config.ingest.in_flight, ingest.in_flight, "the file says what holds without it");
+    assert_eq!(config.ingest.largest_bodies(), ingest.largest_bodies());
     assert_eq!(config.retry.sweep_rate, parse(&shipped(), &[]).unwrap().retry.sweep_rate);
     let elsewhere = parse(&text, &[("SLUICE_BUS", "service-bus"), ("SLUICE_DOCUMENTS", "cosmos")]).unwrap();
     assert_eq!(elsewhere.embedded(), ["[blobs]"]);

@@ -3,82 +3,18 @@
 #[path = "support/cosmos.rs"]
 mod cosmos_emulator;
 
+#[path = "support/server.rs"]
+mod server;
+
 use std::{
-    io::{Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
-    path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use axum::http::StatusCode;
 use cosmos_emulator::{Emulator, Fault};
-
-const SLUICE: &str = env!("CARGO_BIN_EXE_sluice");
-
-/// Variables of the executable's environment.
-type Settings = [(&'static str, String)];
-
-struct Server(Child);
-
-impl Server {
-    fn start(data: &Path, port: u16, settings: &Settings) -> Self {
-        let child = Command::new(SLUICE)
-            .envs(settings.iter().cloned())
-            .args(["--root", env!("CARGO_MANIFEST_DIR"), "--port", &port.to_string(), "--data"])
-            .arg(data)
-            .env("RUST_LOG", "warn")
-            .env_remove("FUNCTIONS_CUSTOMHANDLER_PORT")
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut server = Self(child);
-        let started = Instant::now();
-        while !is_up(port) {
-            assert!(server.0.try_wait().unwrap().is_none(), "the server stopped by itself");
-            assert!(started.elapsed() < Duration::from_secs(20), "the server does not listen");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        server
-    }
-
-    /// SIGKILL: no handler runs, nothing is flushed.
-    fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-/// An answer, not a connection: the port is bound before the data folder is opened.
-fn is_up(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
-    let mut answer = String::new();
-    let asked = stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    asked.and_then(|()| stream.read_to_string(&mut answer)).is_ok() && answer.starts_with("HTTP/1.1 200")
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
-/// Runs the program to its end; returns what it printed.
-fn run(settings: &Settings, arguments: &[&str]) -> String {
-    let output = Command::new(SLUICE)
-        .envs(settings.iter().cloned())
-        .args(arguments)
-        .args(["--root", env!("CARGO_MANIFEST_DIR")])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
+use rustix::process::Signal;
+use server::{ROOT, SLUICE, Server, Settings, command, free_port, run};
 
 /// What happens besides the kills, after each.
 type Mischief<'a> = &'a dyn Fn();
@@ -102,7 +38,7 @@ fn kill_at_random_moments(
         .args(["simulate", "--count", &count.to_string(), "--rate", &rate.to_string()])
         .args(["--duplicates", "0.5", "--shuffle", "--verify"])
         .args(["--url", &format!("http://127.0.0.1:{port}"), "--seed", &seed.to_string(), "--verify-timeout", "120s"])
-        .args(["--root", env!("CARGO_MANIFEST_DIR"), "--data"])
+        .args(["--root", ROOT, "--data"])
         .arg(&data)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -204,16 +140,8 @@ fn the_same_holds_for_the_rows_of_the_sql_projection() {
 fn sigterm_finishes_what_is_in_hand_and_exits_with_0() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(&folder.path().join("data"), free_port(), &[]);
-    let pid = server.0.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    let started = Instant::now();
-    let status = loop {
-        if let Some(status) = server.0.try_wait().unwrap() {
-            break status;
-        }
-        assert!(started.elapsed() < Duration::from_secs(15), "it does not stop");
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    server.process.send(Signal::TERM);
+    let status = server.process.end(Duration::from_secs(15));
     assert_eq!(status.code(), Some(0));
 }
 
@@ -222,12 +150,7 @@ fn a_second_server_on_the_same_data_folder_is_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let _server = Server::start(&data, free_port(), &[]);
-    let second = Command::new(SLUICE)
-        .args(["--root", env!("CARGO_MANIFEST_DIR"), "--port", &free_port().to_string(), "--data"])
-        .arg(&data)
-        .env_remove("FUNCTIONS_CUSTOMHANDLER_PORT")
-        .output()
-        .unwrap();
+    let second = command(&data, free_port(), &[]).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     let error = String::from_utf8_lossy(&second.stderr);
     assert!(error.contains("in use"), "{error}");

@@ -1,6 +1,7 @@
 //! `sluice`: the one-machine system.
 
 use std::{
+    fmt::Write,
     net::{Ipv4Addr, SocketAddr},
     process::ExitCode,
     sync::Arc,
@@ -52,6 +53,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     telemetry::start_logging();
     // First of all: a signal during the start must stop the program in order, too.
     let interrupted = interrupted()?;
+    outlive_limits_on_files()?;
     let places = &args.places;
     let config = places.load_config()?;
     let missing = config.missing_secrets();
@@ -83,14 +85,20 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         }
         None => None,
     };
-    banner(&engine.app.config, &app, &listener, places)?;
+    let mut banner = banner(&engine.app.config, &app, &listener, places)?;
     if let Some(endpoint) = &endpoint {
         let connection_string = connection_string(endpoint.local_addr()?);
-        println!("Clients of Service Bus, for development and tests:\n\n  {connection_string}\n");
+        writeln!(banner, "Clients of Service Bus, for development and tests:\n\n  {connection_string}\n")?;
+    }
+    // It may go to a file on a full disk, and is not what the program is for.
+    if let Err(error) = super::print(&banner) {
+        tracing::warn!(%error, "standard output cannot be written");
     }
     let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
     let tables = open_tables(&app, places)?;
-    let options = HostOptions { tables, ..HostOptions::from(&engine.app.config) };
+    let pressure = Some(engine.app.door.pressure());
+    let options =
+        HostOptions { tables, pressure, background: functions::BACKGROUND, ..HostOptions::from(&engine.app.config) };
     let state = engine.app.clone();
     let handler = Handler::new(move |request| functions::answer(state.clone(), request));
     let host = OneMachineHost::new(app, handler, Arc::new(broker), listener, &options, &engine.app.clock)?;
@@ -134,24 +142,36 @@ pub(super) fn interrupted() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-fn banner(config: &Config, app: &FunctionApp, listener: &TcpListener, places: &Places) -> anyhow::Result<()> {
+/// A file that has reached its limit (`ulimit -f`, systemd's `LimitFSIZE=`) shall be like a full disk: an error of the write
+/// alone. Uncaught, the signal that comes with it ends the program.
+pub(super) fn outlive_limits_on_files() -> anyhow::Result<()> {
+    // The handler stays when the stream is dropped.
+    drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
+    Ok(())
+}
+
+fn banner(config: &Config, app: &FunctionApp, listener: &TcpListener, places: &Places) -> anyhow::Result<String> {
+    let mut out = String::new();
     let url = format!("http://{}", listener.local_addr()?);
     let me = std::env::args().next().unwrap_or_else(|| "sluice".into());
     let data = std::path::absolute(&places.data)?;
     let functions: Vec<_> = app.functions.iter().map(|function| function.name.as_str()).collect();
-    println!("sluice {}  {url}", env!("CARGO_PKG_VERSION"));
-    println!("  data       {}", data.display());
-    println!("  functions  {}", functions.join(", "));
+    writeln!(out, "sluice {}  {url}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "  data       {}", data.display())?;
+    writeln!(out, "  functions  {}", functions.join(", "))?;
     if config.profile == Profile::Demo {
-        println!("  profile    demo: the secrets in sluice.toml are public. SLUICE_PROFILE=production takes real ones");
+        writeln!(
+            out,
+            "  profile    demo: the secrets in sluice.toml are public. SLUICE_PROFILE=production takes real ones"
+        )?;
         if let Some((curl, key)) = simulate::sample_curl(config, &url) {
-            println!("\nSend one delivery receipt, and see what became of it:\n");
-            println!("  {curl}");
-            println!("  {me} show {key}");
+            writeln!(out, "\nSend one delivery receipt, and see what became of it:\n")?;
+            writeln!(out, "  {curl}")?;
+            writeln!(out, "  {me} show {key}")?;
         }
     }
-    println!("\nOr play the vendors:\n\n  {me} simulate --url {url} --count 1000 --verify\n");
-    Ok(())
+    writeln!(out, "\nOr play the vendors:\n\n  {me} simulate --url {url} --count 1000 --verify\n")?;
+    Ok(out)
 }
 
 #[cfg(test)]

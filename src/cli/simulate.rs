@@ -69,11 +69,11 @@ fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| (0.0..=0.99).contains(share)).ok_or_else(|| "must lie between 0 and 0.99".into())
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+pub(super) fn rate(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|rate: &f64| *rate > 0.0 && rate.is_finite()).ok_or_else(|| "must be above 0".into())
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<humantime_serde::re::humantime::Duration>().map(Into::into).map_err(|error| error.to_string())
 }
 

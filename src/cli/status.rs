@@ -12,7 +12,7 @@ use crate::{
     documents::{Comparison, Container, Documents, Query},
     local::{
         broker::{Depth, read_depths},
-        engine,
+        disk, engine,
     },
     telemetry::read_counts,
 };
@@ -42,6 +42,11 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let parked = documents.count(Container::Parked, &Query::all()).await?;
     let spooled = documents.count(Container::Spool, &Query::all()).await?;
     let vendors = read_counts(documents).await?;
+    // A deployed app has nothing on its disk.
+    let free = match config.embedded().is_empty() {
+        true => None,
+        false => disk::free(&args.places.data).ok(),
+    };
 
     if args.json {
         let of_one = |depth: &Depth| {
@@ -60,6 +65,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
             "retries": { "total": retries, "due": retries_due },
             "parked": parked,
             "spool": spooled,
+            "disk_free": free.map(|free| free.as_u64()),
             "vendors": vendors,
         });
         super::print(&format!("{}\n", serde_json::to_string_pretty(&status)?))?;
@@ -92,10 +98,17 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         )?;
     }
     writeln!(out, "\nretries {retries} ({retries_due} due)   parked {parked}   spool {spooled}")?;
+    if let Some(free) = free {
+        let what = match free < disk::FAIL_BELOW {
+            true => ": a full disk turns every callback away with 503. Make room",
+            false => "",
+        };
+        writeln!(out, "disk {free} free{what}")?;
+    }
     writeln!(
         out,
-        "\n{:<20} {:>10} {:>10} {:>9} {:>9} {:>8} {:>8}",
-        "vendor", "inbound", "unique", "storm", "events", "refused", "parked"
+        "\n{:<20} {:>10} {:>10} {:>9} {:>9} {:>8} {:>8} {:>8}",
+        "vendor", "inbound", "unique", "storm", "events", "refused", "shed", "parked"
     )?;
     for (vendor, counts) in &vendors {
         // Duplicates that the broker dropped already never reach a processor: what came in says it all.
@@ -105,11 +118,12 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         };
         writeln!(
             out,
-            "{vendor:<20} {:>10} {:>10} {storm:>9} {:>9} {:>8} {:>8}",
+            "{vendor:<20} {:>10} {:>10} {storm:>9} {:>9} {:>8} {:>8} {:>8}",
             counts.inbound,
             counts.unique_callbacks,
             counts.events_applied,
             counts.refused(),
+            counts.shed,
             counts.parked
         )?;
     }

@@ -61,6 +61,7 @@ fn text(config: &Config) -> anyhow::Result<String> {
         }
         writeln!(out, "  waits     {}", rules.deadline.unwrap_or("not documented"))?;
         writeln!(out, "  retries   {}", rules.retries.unwrap_or("not documented"))?;
+        writeln!(out, "  priority  {}", vendor.priority().name())?;
         if let Some(advice) = rules.advice {
             writeln!(out, "  advice    {advice}")?;
         }
@@ -90,6 +91,7 @@ fn json(config: &Config) -> anyhow::Result<String> {
                 "missing": missing(config, name, vendor),
                 "deadline": rules.deadline,
                 "retries": rules.retries,
+                "priority": vendor.priority().name(),
                 "advice": rules.advice,
             })
         })

@@ -29,6 +29,10 @@ pub(super) fn check(at: &Locator, file: &File) -> Result<(), ConfigError> {
     table.refuse_if("body_timeout", ingest.body_timeout.is_zero(), not_zero)?;
     table.refuse_if("publish_timeout", ingest.publish_timeout.is_zero(), not_zero)?;
     table.refuse_if("spool_timeout", ingest.spool_timeout.is_zero(), not_zero)?;
+    let few = ingest.in_flight < 4;
+    table.refuse_if("in_flight", few, "must be at least 4, or some priorities would have no share")?;
+    let small = ingest.largest_bodies() / 2 < ingest.body_limit.as_u64();
+    table.refuse_if("body_memory", small, "must be at least twice body_limit: half of it is for low priority")?;
     let problem = format!("must not exceed {LARGEST_ENVELOPE}: the bus would refuse the envelope");
     table.refuse_if("claim_check_above", ingest.claim_check_above > LARGEST_ENVELOPE, &problem)?;
 

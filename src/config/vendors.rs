@@ -66,6 +66,28 @@ impl Scheme {
     }
 }
 
+/// Whose callbacks are refused first when there are too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Priority {
+    /// First: what is refused is sent again for hours.
+    Low,
+    Normal,
+    /// Last: what is refused may be lost.
+    High,
+}
+
+impl Priority {
+    /// The word in `sluice.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Priority::Low => "low",
+            Priority::Normal => "normal",
+            Priority::High => "high",
+        }
+    }
+}
+
 /// The answer to an accepted callback.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -134,6 +156,8 @@ pub struct VendorConfig {
     pub legacy: Option<Legacy>,
     /// Larger bodies are answered 413; `None` takes the scheme's own rule: [`VendorConfig::largest_body`].
     pub body_limit: Option<ByteSize>,
+    /// `None` takes the scheme's own: [`VendorConfig::priority`].
+    pub priority: Option<Priority>,
     /// How old or early a signed timestamp may be; `None` takes the scheme's own rule.
     pub tolerance: Option<Duration>,
     /// `None` takes the scheme's own answer.
@@ -172,6 +196,7 @@ impl VendorConfig {
             issuer: None,
             legacy: None,
             body_limit: None,
+            priority: None,
             tolerance: None,
             answer: None,
             mapping: None,
@@ -187,6 +212,34 @@ impl VendorConfig {
         );
         let default = if batches { ingest.body_limit.max(LARGE_BATCH) } else { ingest.body_limit };
         self.body_limit.unwrap_or(default).as_u64()
+    }
+
+    /// When its callbacks are refused, if there are too many: unless configured, the sooner the longer it tries again after
+    /// a 503 (`sluice vendors` tells). A vendor of whom nothing is known may not do so at all.
+    pub fn priority(&self) -> Priority {
+        let by_scheme = match self.scheme {
+            Scheme::Sendgrid | Scheme::Postmark | Scheme::Sparkpost | Scheme::Sinch => Priority::Low,
+            // A few times, for minutes; or for hours, with some kinds of callbacks left out (Mailgun, Plivo), or as a
+            // suggestion only (Standard Webhooks).
+            Scheme::Vonage
+            | Scheme::Mailgun
+            | Scheme::Ses
+            | Scheme::Telnyx
+            | Scheme::Plivo
+            | Scheme::Mandrill
+            | Scheme::StandardWebhooks => Priority::Normal,
+            Scheme::Twilio
+            | Scheme::Messagebird
+            | Scheme::Bird
+            | Scheme::Infobip
+            | Scheme::Signature
+            | Scheme::Github
+            | Scheme::Stripe
+            | Scheme::Slack
+            | Scheme::Credential
+            | Scheme::None => Priority::High,
+        };
+        self.priority.unwrap_or(by_scheme)
     }
 
     /// Every secret that the file names and the environment does not have.
@@ -217,6 +270,7 @@ pub(super) struct VendorTable {
     issuer: Option<String>,
     legacy: Option<Legacy>,
     body_limit: Option<ByteSize>,
+    priority: Option<Priority>,
     #[serde(default, with = "humantime_serde")]
     tolerance: Option<Duration>,
     answer: Option<Answer>,
@@ -353,6 +407,7 @@ impl VendorTable {
             issuer: self.issuer,
             legacy: self.legacy,
             body_limit: self.body_limit,
+            priority: self.priority,
             tolerance: self.tolerance,
             answer: self.answer,
             mapping: self.mapping,

@@ -7,8 +7,6 @@ use std::{
     sync::Arc,
 };
 
-use bytesize::ByteSize;
-
 use super::{
     patience::{Patience, STEP},
     report::Steps,
@@ -17,13 +15,8 @@ use crate::{
     clock::SystemClock,
     config::{Blobs, Config, Documents},
     documents::{Container, Documents as _, Query},
-    local::{broker::read_depths, documents::LocalDocuments, engine, sqlite::FileLock},
+    local::{broker::read_depths, disk, documents::LocalDocuments, engine, sqlite::FileLock},
 };
-
-/// Less than some hours of callbacks.
-const WARN_BELOW: ByteSize = ByteSize::gib(1);
-/// Checkpoints and logs need this much to go on.
-const FAIL_BELOW: ByteSize = ByteSize::mib(64);
 
 pub(super) async fn examine(config: &Config, folder: PathBuf, in_azure: bool) -> Steps {
     let mut steps = Steps::of("data");
@@ -116,14 +109,13 @@ fn try_write(folder: &Path) -> io::Result<()> {
 }
 
 fn room(folder: &Path, steps: &mut Steps) {
-    match rustix::fs::statvfs(folder) {
-        Ok(disk) => {
-            let free = ByteSize::b(disk.f_bavail.saturating_mul(disk.f_frsize));
+    match disk::free(folder) {
+        Ok(free) => {
             let found = format!("{free} free");
             let advice = "Make room: a full disk turns every callback away";
-            if free < FAIL_BELOW {
+            if free < disk::FAIL_BELOW {
                 steps.fail("disk", found, advice);
-            } else if free < WARN_BELOW {
+            } else if free < disk::WARN_BELOW {
                 steps.warn("disk", found, advice);
             } else {
                 steps.ok("disk", found);

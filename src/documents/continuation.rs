@@ -25,13 +25,14 @@ pub(crate) fn fingerprint(container: Container, query: &Query) -> String {
         partition,
         after_partition,
         id_prefix,
+        written_since,
         filters,
         order_by,
         page_size: _,
         page_bytes: _,
         continuation: _,
     } = query;
-    let place = format!("{container:?} {partition:?} {after_partition:?} {id_prefix:?}");
+    let place = format!("{container:?} {partition:?} {after_partition:?} {id_prefix:?} {written_since:?}");
     let hash = Sha256::digest(format!("{place} {filters:?} {order_by:?}"));
     hex::encode(&hash[..8])
 }

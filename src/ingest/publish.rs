@@ -69,7 +69,9 @@ pub async fn publish(app: &App, envelope: Envelope<'_>, channel: Channel, body: 
             };
     }
     let broker = broker.unwrap_or_default();
-    tracing::warn!(envelope = envelope.id, problem = broker, "a callback goes to the spool");
+    if let Some(left_out) = app.spooling.now() {
+        tracing::warn!(envelope = envelope.id, problem = broker, left_out, "a callback goes to the spool");
+    }
     spool(app, topic, &envelope, &message_of(&envelope, channel, encoded), broker).await
 }
 

@@ -26,6 +26,10 @@ pub struct EventRecord {
     pub envelope_id: String,
     pub received_at: Timestamp,
     pub applied_at: Timestamp,
+    /// Whom it is announced to: what the outbox owed, told when the outbox has long forgotten. Empty for nobody, and in
+    /// what earlier versions wrote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub announced_to: Vec<Destination>,
     pub event: Event,
 }
 

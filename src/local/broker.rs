@@ -5,8 +5,9 @@
 //! ([`claim`]) and settles them ([`settle`]); between its deliveries a message is only a narrow row that moves
 //! ([`schema`]). [`seen`] drops duplicates. Peeks and counts run on a reader's connection ([`browse`]).
 //!
-//! Beyond Service Bus: locks end with the process that held them, so a restart redelivers at once (deliveries stay
-//! counted), and a lock that ran out still settles its message for as long as nobody else has received it.
+//! Beyond Service Bus: locks end with the process that held them, so a restart redelivers at once what was not delivered
+//! often (deliveries stay counted), and a lock that ran out still settles its message for as long as nobody else has
+//! received it.
 
 mod browse;
 mod claim;

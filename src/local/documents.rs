@@ -1,8 +1,8 @@
 //! The embedded documents: Cosmos DB's semantics in one SQLite file.
 //!
-//! All documents share a table whose key is container, partition and id, so that one message's documents lie on one page
-//! and a commit of theirs touches that page alone. Reads and queries ([`query`]) run on connections of their own; commits
-//! ([`commit`]) run on the writer thread, many to a transaction.
+//! All documents share a table, in order of arrival, so that those of one commit, and of the commits that share its
+//! transaction, lie side by side; an index finds them by container, partition and id ([`schema`]). Reads and queries
+//! ([`query`]) run on connections of their own; commits ([`commit`]) run on the writer thread, many to a transaction.
 
 mod commit;
 mod query;
@@ -175,6 +175,11 @@ mod tests {
             let due = Query::partition("partner:a").filter("due_at", LessOrEqual, "2026").order_by("due_at");
             let found = store.query(Container::Retries, &due).await.unwrap().documents;
             assert_eq!(found.iter().map(|document| document.id.as_str()).collect::<Vec<_>>(), ["x", "y"]);
+            let read = store.read(Container::Retries, "partner:a", "y").await.unwrap().unwrap();
+            assert_eq!((read.body.as_str(), read.etag), ("{\"due_at\":\"2025\"}", schema::etag(1)));
+            let again = vec![Operation::create("x", &serde_json::json!({}))];
+            let refused = store.commit(Container::Retries, "partner:a", again).await.unwrap_err();
+            assert!(matches!(refused, CommitError::Conflict { operation: 0, .. }), "{refused}");
         }
     }
 }

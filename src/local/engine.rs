@@ -2,11 +2,14 @@
 //! so, in Azure.
 
 use std::{
+    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
 };
 
 use anyhow::Context;
+use tokio::runtime::Handle;
 
 use super::{broker::Broker, documents::LocalDocuments};
 use crate::{
@@ -39,9 +42,9 @@ impl Engine {
         if !config.embedded().is_empty() {
             std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
         }
-        let clock = Arc::new(SystemClock);
-        let (bus, dead_letters, broker) = open_bus(&paths, &config, clock.clone())?;
-        let documents = open_documents(&paths, &config, clock.clone())?;
+        let clock: SharedClock = Arc::new(SystemClock);
+        let (bus, documents) = open_stores(&paths, &config, &clock);
+        let ((bus, dead_letters, broker), documents) = (bus?, documents?);
         let blobs = match &config.blobs {
             config::Blobs::Embedded => blobs::open_folder(&paths.blobs)?,
             config::Blobs::Azure(container) => azure::engine::blobs(&config, container)?,
@@ -82,11 +85,28 @@ pub fn paths(folder: &Path) -> Paths {
     }
 }
 
-fn open_bus(
+/// Opens both at once: after a kill each has a log to read.
+fn open_stores(
     paths: &Paths,
     config: &Config,
-    clock: SharedClock,
-) -> anyhow::Result<(SharedBus, SharedDeadLetters, Option<Broker>)> {
+    clock: &SharedClock,
+) -> (anyhow::Result<OpenedBus>, anyhow::Result<SharedDocuments>) {
+    let runtime = Handle::current();
+    thread::scope(|scope| {
+        let bus = scope.spawn(|| {
+            // The adapters for Azure start tasks.
+            let _runtime = runtime.enter();
+            open_bus(paths, config, clock.clone())
+        });
+        let documents = open_documents(paths, config, clock.clone());
+        (bus.join().unwrap_or_else(|panic| resume_unwind(panic)), documents)
+    })
+}
+
+/// The embedded broker comes last, where there is one.
+type OpenedBus = (SharedBus, SharedDeadLetters, Option<Broker>);
+
+fn open_bus(paths: &Paths, config: &Config, clock: SharedClock) -> anyhow::Result<OpenedBus> {
     let Some(connection) = &config.service_bus else {
         let broker = Broker::open(&paths.broker, &topology(config), clock)?;
         return Ok((Arc::new(broker.clone()), Arc::new(broker.clone()), Some(broker)));

@@ -17,11 +17,13 @@
 //! | `invoke` | a call by the JSON protocol, with every way it can fail |
 //! | `outputs` | what an answer writes to output bindings |
 //! | [`subscriptions`], `service_bus`, `timer` | the triggers |
+//! | `give_way` | triggers rest while requests press |
 
 pub mod app;
 mod body;
 mod forward;
 mod function_json;
+mod give_way;
 pub mod handler;
 pub mod host_json;
 mod invoke;

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use lock::{FileLock, Holder};
 pub use readers::Readers;
@@ -43,20 +43,20 @@ pub enum OpenError {
     #[error("{} does not exist", path.display())]
     Missing { path: PathBuf },
     /// The folder or the lock file cannot be created or opened.
-    #[error("cannot open {}: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    #[error("cannot open {}: {error}", path.display())]
+    Io { path: PathBuf, error: std::io::Error },
     /// SQLite cannot open or read the file.
-    #[error("cannot open {}: {source}", path.display())]
-    Sqlite { path: PathBuf, source: rusqlite::Error },
+    #[error("cannot open {}: {}", path.display(), in_words(error))]
+    Sqlite { path: PathBuf, error: rusqlite::Error },
 }
 
 impl OpenError {
     pub(crate) fn sqlite(path: &Path) -> impl Fn(rusqlite::Error) -> Self + '_ {
-        move |source| Self::Sqlite { path: path.to_path_buf(), source }
+        move |error| Self::Sqlite { path: path.to_path_buf(), error }
     }
 
     pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> Self + '_ {
-        move |source| Self::Io { path: path.to_path_buf(), source }
+        move |error| Self::Io { path: path.to_path_buf(), error }
     }
 }
 
@@ -73,7 +73,21 @@ pub enum StorageError {
 
 impl From<rusqlite::Error> for StorageError {
     fn from(error: rusqlite::Error) -> Self {
-        StorageError::Failed(error.to_string())
+        StorageError::Failed(in_words(&error))
+    }
+}
+
+/// SQLite's words, and what a person can do about them where they do not say it.
+fn in_words(error: &rusqlite::Error) -> String {
+    match error.sqlite_error() {
+        Some(failure) if failure.code == ErrorCode::DiskFull => {
+            format!("{error}: make room on the disk that the data folder is on")
+        }
+        Some(failure) if failure.code == ErrorCode::SystemIoFailure => format!(
+            "{error} (SQLite's code {}): the disk is full or damaged, or a limit on the size of files is reached",
+            failure.extended_code
+        ),
+        _ => error.to_string(),
     }
 }
 

@@ -1,6 +1,6 @@
-//! Sends a plan: so many connections, each with one request at a time, as fast as answers come or at a fixed rate.
+//! Sends a plan: so many connections, each with one request at a time, as fast as answers come or at a given rate.
 //!
-//! At a fixed rate (open loop) each request is due at its own moment, whatever became of those before. Latency counts
+//! At a given rate (open loop; [`Pattern`] tells how it goes) each request is due at its own moment, whatever became of those before. Latency counts
 //! from that moment, so a server that stalls is charged for every request it kept waiting, not only for the few that
 //! were on the wire (coordinated omission). A connection that was free in time counts from when it really sent: that
 //! its timer woke it a little late is not the server's doing.
@@ -12,6 +12,7 @@ mod attempt;
 mod gate;
 mod obligations;
 mod outcome;
+mod pattern;
 
 use std::{
     sync::{
@@ -30,6 +31,7 @@ use url::Url;
 
 pub use obligations::{Obligations, Standing};
 pub use outcome::{Outcome, Progress};
+pub use pattern::Pattern;
 
 use super::plan::Plan;
 use crate::clock::SharedClock;
@@ -43,6 +45,8 @@ pub struct LoadOptions {
     pub connections: usize,
     /// Requests due per second; `None` sends the next one when an answer has come.
     pub rate: Option<f64>,
+    /// What becomes of that rate over time.
+    pub pattern: Pattern,
     /// Attempts after the first.
     pub retries: u32,
     /// The wait before the second attempt; it doubles with each one, up to 5 s.
@@ -58,6 +62,7 @@ impl Default for LoadOptions {
         Self {
             connections: 32,
             rate: None,
+            pattern: Pattern::Steady,
             retries: 3,
             backoff: Duration::from_millis(200),
             timeout: Duration::from_secs(15),
@@ -178,7 +183,7 @@ impl Worker {
                 return None;
             }
             let Some(rate) = shared.options.rate else { return Some(None) };
-            let due = shared.started + shared.gate.paused() + Duration::from_secs_f64(request as f64 / rate);
+            let due = shared.started + shared.gate.paused() + shared.options.pattern.due(rate, request);
             if Instant::now() >= due {
                 return Some((!waited).then_some(due));
             }

@@ -1,12 +1,13 @@
 //! A run's result: as a table for people, as JSON for scripts.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::{load::Outcome, plan::Plan, verify::Verdict};
 
-/// Milliseconds until a 2xx was read to its end.
+/// How long something took, in milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Latency {
     pub p50_ms: f64,
@@ -14,6 +15,27 @@ pub struct Latency {
     pub p99_ms: f64,
     pub p99_9_ms: f64,
     pub max_ms: f64,
+}
+
+impl Latency {
+    /// An empty histogram of microseconds.
+    pub fn histogram() -> Histogram<u64> {
+        Histogram::new(3).expect("three digits are within the histogram's bounds")
+    }
+
+    /// Adds a measurement to such a histogram.
+    pub fn note(histogram: &mut Histogram<u64>, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1);
+        // A histogram that resizes itself accepts everything; the result is for those that do not.
+        let _ = histogram.record(micros);
+    }
+
+    /// What such a histogram tells.
+    pub fn of(histogram: &Histogram<u64>) -> Self {
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+        let max_ms = histogram.max() as f64 / 1000.0;
+        Self { p50_ms: at(0.5), p95_ms: at(0.95), p99_ms: at(0.99), p99_9_ms: at(0.999), max_ms }
+    }
 }
 
 /// What `sluice simulate` says at the end. The field names are stable.
@@ -31,6 +53,7 @@ pub struct Report {
     pub refused: BTreeMap<u16, u64>,
     pub failed: BTreeMap<&'static str, u64>,
     pub retried: u64,
+    /// Until a 2xx was read to its end.
     pub latency: Latency,
     /// Acknowledged requests per second.
     pub rate: f64,
@@ -47,7 +70,6 @@ pub struct Report {
 
 impl Report {
     pub fn new(plan: &Plan, outcome: &Outcome, verdict: Option<Verdict>) -> Self {
-        let at = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1000.0;
         let kept = verdict.as_ref().is_none_or(Verdict::is_clean);
         Self {
             ok: outcome.acked > 0 && !outcome.gave_up && kept,
@@ -59,13 +81,7 @@ impl Report {
             refused: outcome.refused.clone(),
             failed: outcome.failed.clone(),
             retried: outcome.retried,
-            latency: Latency {
-                p50_ms: at(0.5),
-                p95_ms: at(0.95),
-                p99_ms: at(0.99),
-                p99_9_ms: at(0.999),
-                max_ms: outcome.latency.max() as f64 / 1000.0,
-            },
+            latency: Latency::of(&outcome.latency),
             rate: outcome.rate(),
             elapsed_s: outcome.elapsed.as_secs_f64(),
             paused_s: outcome.paused.as_secs_f64(),
@@ -110,6 +126,11 @@ impl fmt::Display for Report {
         let Verdict { messages, owed, found, took, .. } = verdict;
         let took = took.as_secs_f64();
         writeln!(to, "ledger          {found} events of {messages} messages, {owed} owed (asked for {took:.1} s)")?;
+        let Latency { p50_ms, p95_ms, p99_ms, p99_9_ms, max_ms } = verdict.applied;
+        writeln!(
+            to,
+            "applied ms      p50 {p50_ms:.1}  p95 {p95_ms:.1}  p99 {p99_ms:.1}  p99.9 {p99_9_ms:.1}  max {max_ms:.1}"
+        )?;
         for (name, finding) in verdict.findings() {
             writeln!(to, "{name:<16}{}", finding.count)?;
             for sample in &finding.samples {

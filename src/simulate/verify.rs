@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 pub use verdict::{Finding, Verdict};
 
-use super::{load::Obligations, plan::Plan};
+use super::{load::Obligations, plan::Plan, report::Latency};
 use crate::documents::{Documents, DocumentsError};
 use check::{Checked, check};
 
@@ -67,12 +67,16 @@ pub async fn verify(
         sleep(options.interval.max(round.elapsed())).await;
     }
     sleep(options.interval).await;
-    let mut verdict = Verdict::default();
+    let (mut verdict, mut applied) = (Verdict::default(), Latency::histogram());
+    let mut add = |checked: Checked| {
+        checked.applied_after.iter().for_each(|after| Latency::note(&mut applied, *after));
+        verdict.add(checked);
+    };
     let mut suspects = Vec::new();
     let mut asked = judge.ask(&every);
     while let Some((story, checked)) = asked.next().await {
         match checked? {
-            checked if checked.damages.is_empty() => verdict.add(checked),
+            checked if checked.damages.is_empty() => add(checked),
             _ => suspects.push(story),
         }
     }
@@ -80,7 +84,8 @@ pub async fn verify(
         sleep(options.interval).await;
     }
     let last: Vec<Checked> = judge.ask(&suspects).map(|(_, checked)| checked).try_collect().await?;
-    last.into_iter().for_each(|checked| verdict.add(checked));
+    last.into_iter().for_each(add);
+    verdict.applied = Latency::of(&applied);
     verdict.took = began.elapsed();
     Ok(verdict)
 }

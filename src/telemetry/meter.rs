@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::partners::{LastError, PartnerCounts, PartnerMeter, Sent};
 use crate::{
     documents::{Container, Documents, DocumentsError, Operation, Query, SharedDocuments, query_all},
-    telemetry::Count::{Applied, DuplicateCallback, Inbound, Parked, Spooled, UniqueCallback},
+    telemetry::Count::{Applied, DuplicateCallback, Inbound, Parked, Shed, Spooled, UniqueCallback},
 };
 
 const PARTITION: &str = "meter";
@@ -39,6 +39,8 @@ pub enum Count {
     Applied,
     /// Callbacks given up on.
     Parked,
+    /// Requests answered 503 because there was too much at a time.
+    Shed,
 }
 
 /// The totals of one vendor.
@@ -54,6 +56,8 @@ pub struct VendorCounts {
     pub duplicate_callbacks: u64,
     pub events_applied: u64,
     pub parked: u64,
+    /// Requests answered 503 before anything of them was read: there was too much at a time.
+    pub shed: u64,
 }
 
 impl VendorCounts {
@@ -65,7 +69,7 @@ impl VendorCounts {
 
 #[derive(Debug, Default)]
 struct Counters {
-    counts: [AtomicU64; 6],
+    counts: [AtomicU64; 7],
     /// Refusals are rare, or somebody knocks: neither needs more than a lock.
     refused: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -85,6 +89,7 @@ impl Counters {
             duplicate_callbacks: of(DuplicateCallback),
             events_applied: of(Applied),
             parked: of(Parked),
+            shed: of(Shed),
         }
     }
 }
@@ -184,6 +189,7 @@ pub async fn read_counts(documents: &dyn Documents) -> Result<BTreeMap<String, V
             total.duplicate_callbacks += counts.duplicate_callbacks;
             total.events_applied += counts.events_applied;
             total.parked += counts.parked;
+            total.shed += counts.shed;
         }
     }
     Ok(totals)

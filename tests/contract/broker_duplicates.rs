@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluice::bus::{Bus, Message};
 
-use crate::test_broker::{TestBroker, WINDOW, deliver, message, properties};
+use crate::test_broker::{TestBroker, WINDOW, deliver, message, properties, sms};
 
 const MOMENT: Duration = Duration::from_micros(1);
 
@@ -159,4 +159,26 @@ async fn what_is_forgotten_leaves_the_file() {
     let file = rusqlite::Connection::open(folder.path().join("broker.sqlite")).unwrap();
     let rows: i64 = file.query_row("SELECT count(*) FROM seen", [], |row| row.get(0)).unwrap();
     assert!(rows < 20, "{rows} rows of ids");
+}
+
+#[tokio::test]
+async fn ids_of_many_small_transactions_are_merged_on_disk_and_known_after_a_restart() {
+    const IDS: i64 = 5_000;
+    let mut test = TestBroker::open();
+    for n in 0..IDS {
+        test.publish(&[&format!("{n}")]).await;
+        test.clock.advance(Duration::from_millis(2));
+    }
+    test = test.reopen();
+    let file = rusqlite::Connection::open(test.path()).unwrap();
+    let rows: i64 = file.query_row("SELECT count(*) FROM seen", [], |row| row.get(0)).unwrap();
+    assert!(rows < IDS / 3, "{rows} rows of ids");
+    let before = test.depth(&sms()).await.active;
+    for n in 0..IDS {
+        test.publish(&[&format!("{n}")]).await;
+    }
+    assert_eq!(test.depth(&sms()).await.active, before, "ids were forgotten");
+    test.clock.advance(WINDOW + WINDOW / 100);
+    test.publish(&["0"]).await;
+    assert_eq!(test.depth(&sms()).await.active, before + 1, "an id was remembered for too long");
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use sluice::{
+    bus::{Bus, Message},
     clock::Clock,
     local::broker::{BrokerError, Entity, Settlement},
 };
@@ -42,12 +43,29 @@ async fn messages_come_first_in_first_out_and_no_more_than_asked_for() {
 }
 
 #[tokio::test]
+async fn a_batch_of_large_messages_is_cut_short_and_the_next_one_goes_on() {
+    const LARGE: usize = 200 * 1024;
+    let test = TestBroker::open();
+    for n in 0..30 {
+        let large = Message { body: vec![b'x'; LARGE].into(), ..message(&n.to_string()) };
+        test.broker.publish("callbacks", large).await.unwrap();
+    }
+    let mut received = Vec::new();
+    while received.len() < 30 {
+        let batch = test.receive(256).await;
+        assert!((1..=21).contains(&batch.len()), "{} messages at once", batch.len());
+        received.extend(batch);
+    }
+    assert_eq!(ids(&received), (0..30).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn sequence_numbers_ascend_across_topics_and_subscriptions() {
     let test = TestBroker::open();
     let mut last = 0;
     for n in 0..6 {
         let (topic, entity) = [("callbacks", sms()), ("deliveries", deliver())][n % 2].clone();
-        sluice::bus::Bus::publish(&test.broker, topic, message(&n.to_string())).await.unwrap();
+        test.broker.publish(topic, message(&n.to_string())).await.unwrap();
         let received = test.receive_from(&entity, 1).await.remove(0);
         assert!(received.sequence_number > last);
         last = received.sequence_number;

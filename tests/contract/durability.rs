@@ -12,7 +12,7 @@ use sluice::{
 
 use crate::{
     clock::ManualClock,
-    test_broker::{MAX_DELIVERIES, TestBroker, ids, message},
+    test_broker::{LOCK, MAX_DELIVERIES, TestBroker, ids, message},
 };
 
 #[tokio::test]
@@ -24,6 +24,8 @@ async fn a_restart_makes_locked_messages_available_at_once_and_keeps_their_deliv
         assert_eq!((ids(&received), received[0].delivery_count), (vec!["a"], delivery));
         test = test.reopen();
     }
+    assert_eq!(ids(&test.receive(2).await), ["b"], "what was held by so many that died waits for its lock");
+    test.clock.advance(LOCK);
     assert_eq!(ids(&test.receive(2).await), ["b"], "one restart too many");
     assert_eq!(ids(&test.dead_letters().await), ["a"]);
 }

@@ -11,7 +11,7 @@ use sluice::{
 };
 
 use crate::{
-    partner_double::{Act, PartnerDouble},
+    support::partner_double::{Act, PartnerDouble},
     world::{World, invoke, until},
 };
 
@@ -158,4 +158,21 @@ async fn an_endpoint_that_has_failed_for_five_days_is_disabled() {
     world.apply("SMnew").await;
     world.deliver().await;
     assert_eq!(partner.seen().len(), before + 1);
+}
+
+#[tokio::test]
+async fn what_a_disabled_partner_is_owed_is_parked_in_one_sweep_though_its_breaker_is_open() {
+    let (world, partner) = (World::start(), PartnerDouble::start().await);
+    world.partner("acme", &partner.url, json!({})).await;
+    opened(&world, &partner).await;
+    for index in 0..10 {
+        world.apply(&format!("SMw{index}")).await;
+    }
+    world.deliver().await;
+    assert_eq!(records(&world).await.len(), 15, "they wait behind the breaker");
+    world.ask(Method::POST, "partners/acme/disable", json!({ "reason": "it is gone" })).await;
+
+    world.after(61).await;
+    assert_eq!((records(&world).await.len(), world.parked().await.len()), (0, 15));
+    assert_eq!(partner.seen().len(), 5, "nothing was sent");
 }

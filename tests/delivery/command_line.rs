@@ -3,8 +3,8 @@
 use axum::body::to_bytes;
 
 use crate::{
-    partner_double::{Act, PartnerDouble},
     server::{Server, stderr, stdout},
+    support::partner_double::{Act, PartnerDouble},
     support::{receipt, twilio_request},
     world::{PATH, until},
 };

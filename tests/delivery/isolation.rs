@@ -13,7 +13,7 @@ use sluice::{
 use tokio::net::TcpListener;
 
 use crate::{
-    partner_double::{Act, PartnerDouble},
+    support::partner_double::{Act, PartnerDouble},
     support::{Fault, TestApp, config},
     world::{World, invoke, until},
 };
@@ -166,8 +166,9 @@ async fn a_partner_that_stalls_does_not_delay_another_ones_p95() {
         let mut took: Vec<_> = sent
             .iter()
             .map(|(sid, at)| {
-                let of =
-                    |seen: &&crate::partner_double::Seen| seen.json()["data"]["provider_message_id"] == sid.as_str();
+                let of = |seen: &&crate::support::partner_double::Seen| {
+                    seen.json()["data"]["provider_message_id"] == sid.as_str()
+                };
                 seen.iter().find(of).unwrap().at.duration_since(*at)
             })
             .collect();

@@ -8,7 +8,6 @@ mod command_line;
 mod isolation;
 mod operators;
 mod outcomes;
-mod partner_double;
 mod python;
 #[path = "../operate/server.rs"]
 #[allow(dead_code, reason = "other tests use more of it")]

@@ -21,7 +21,7 @@ use sluice::documents::{
 use tower::ServiceExt;
 
 use crate::{
-    partner_double::{Act, PartnerDouble},
+    support::partner_double::{Act, PartnerDouble},
     support::{entity, invocation_of, receipt},
     world::{PATH, World, ask, invoke},
 };

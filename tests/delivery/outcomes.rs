@@ -5,7 +5,7 @@ use serde_json::json;
 use sluice::delivery::record::State;
 
 use crate::{
-    partner_double::{Act, PartnerDouble, dripping, nobody, resetting},
+    support::partner_double::{Act, PartnerDouble, dripping, nobody, resetting},
     world::{World, until},
 };
 

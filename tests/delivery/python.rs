@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sluice::clock::SystemClock;
 
 use crate::{
-    partner_double::PartnerDouble,
+    support::partner_double::PartnerDouble,
     support::{TestApp, config},
     world::World,
 };

@@ -8,7 +8,7 @@ use sluice::{clock::SystemClock, config::Config, vendors};
 use standardwebhooks::Webhook;
 
 use crate::{
-    partner_double::{PartnerDouble, Seen},
+    support::partner_double::{PartnerDouble, Seen},
     support::{TestApp, config},
     world::World,
 };

@@ -13,7 +13,7 @@ use sluice::delivery::client::{Client, Failed};
 use tokio::net::TcpListener;
 
 use crate::{
-    partner_double::PartnerDouble,
+    support::partner_double::PartnerDouble,
     world::{World, until},
 };
 

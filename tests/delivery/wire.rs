@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    partner_double::{PartnerDouble, Seen},
+    support::partner_double::{PartnerDouble, Seen},
     world::World,
 };
 

@@ -212,12 +212,20 @@ async fn a_body_that_does_not_arrive_in_time_is_answered_503() {
 }
 
 #[tokio::test]
-async fn more_clients_than_allowed_wait_their_turn() {
+async fn more_clients_than_allowed_get_one_request_each_and_still_more_wait_their_turn() {
     let host = start_with(&HostOptions { max_connections: 1, ..hasty() }).await;
     let idle = TcpStream::connect(host.address).await.unwrap();
-    // Served once the idle connection has run into its timeout.
+    let mut beyond = TcpStream::connect(host.address).await.unwrap();
+    beyond.write_all(b"GET /incoming/a/b HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let began = Instant::now();
+    let answer = read_all(&mut beyond).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+    assert!(began.elapsed() < Duration::from_millis(250), "it need not wait for the idle one: {:?}", began.elapsed());
+
+    let also_idle = TcpStream::connect(host.address).await.unwrap();
+    // Served once an idle connection has run into its timeout.
     assert_eq!(get_status(host.address, "GET", "/incoming/a/b").await, "200");
-    drop(idle);
+    drop((idle, also_idle));
 }
 
 #[tokio::test]

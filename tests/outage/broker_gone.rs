@@ -32,7 +32,7 @@ async fn load(world: &World, what: &str, rate: u32, time: Duration) -> (Arc<Plan
     let plan = Arc::new(Plan::new(cast.generators, shape));
     let options = LoadOptions { rate: Some(rate.into()), retries: 0, connections: 128, ..LoadOptions::default() };
     let (_stop, stopped) = watch::channel(false);
-    let target = world.handler.parse().unwrap();
+    let target = world.handler(0).parse().unwrap();
     let progress = Arc::new(Progress::default());
     let outcome = send(plan.clone(), &target, &options, Arc::new(SystemClock), progress, stopped).await.unwrap();
     let at = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1000.0;

@@ -21,7 +21,7 @@ async fn whichever_is_killed_nothing_acknowledged_is_lost_or_applied_twice() {
     println!("seed {seed}");
     let simulation = Command::new(env!("CARGO_BIN_EXE_sluice"))
         .envs(world.settings())
-        .args(["simulate", "--url", &world.handler, "--root", env!("CARGO_MANIFEST_DIR")])
+        .args(["simulate", "--url", &world.handler(0), "--root", env!("CARGO_MANIFEST_DIR")])
         .args(["--count", "1200", "--rate", "300", "--duplicates", "0.5", "--shuffle", "--seed", &seed.to_string()])
         .args(["--verify", "--verify-timeout", "90s"])
         .stdout(Stdio::piped())
@@ -34,7 +34,7 @@ async fn whichever_is_killed_nothing_acknowledged_is_lost_or_applied_twice() {
         // Each of them, and both at once.
         let (handler, broker) = [(true, false), (false, true), (true, true)][kill % 3];
         if handler {
-            world.kill_handler();
+            world.kill_handler(0);
         }
         if broker {
             world.kill_broker();
@@ -44,7 +44,7 @@ async fn whichever_is_killed_nothing_acknowledged_is_lost_or_applied_twice() {
             world.start_broker().await;
         }
         if handler {
-            world.start_handler().await;
+            world.start_handler(0).await;
         }
         lose_answers(world.emulator.as_ref().expect("the documents are in it"));
     }

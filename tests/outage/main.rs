@@ -6,4 +6,5 @@ mod broker_gone;
 mod killed;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/deployment.rs"]
 mod world;

@@ -303,3 +303,89 @@ async fn a_refusal_is_counted_by_vendor_and_reason() {
     assert_eq!(refusals, [("mismatch", 1), ("missing_header", 2)]);
     assert_eq!((counts.refused(), counts.inbound), (3, 0));
 }
+
+/// Vendors of every priority, and few places.
+fn crowded() -> TestApp {
+    let vendor = |name, priority| {
+        format!(
+            "[vendors.{name}]\nscheme = \"twilio\"\nservices = {{ sms = \"sms\" }}\nsecrets = [\"env:TWILIO_AUTH_TOKEN\"]\n\
+             priority = \"{priority}\"\n\n"
+        )
+    };
+    let vendors = format!("{}{}[vendors.twilio]", vendor("opens", "low"), vendor("receipts", "normal"));
+    TestApp::with(config(&[
+        ("[vendors.twilio]", &vendors),
+        ("in_flight = 512", "in_flight = 4"),
+        ("body_memory = \"64MiB\"", "body_memory = \"4MiB\""),
+        // A callback stays for as long as the bus hangs.
+        ("publish_timeout = \"800ms\"", "publish_timeout = \"60s\""),
+    ]))
+}
+
+fn shed(app: &TestApp, vendor: &str) -> u64 {
+    app.app.meter.read()[vendor].shed
+}
+
+#[tokio::test]
+async fn too_much_at_a_time_is_refused_unread_low_priority_first_and_counted() {
+    use std::sync::atomic::Ordering::SeqCst;
+    let app = crowded();
+    app.bus.hangs.store(true, SeqCst);
+    let mut waiting = tokio::task::JoinSet::new();
+    // Two callbacks, then one, then one are under way when the next of the same vendor is refused.
+    for (vendor, places) in [("opens", 2), ("receipts", 1), ("twilio", 1)] {
+        let path = format!("/incoming/{vendor}/sms/status");
+        for place in 0..places {
+            let sid = format!("SM{vendor}{place}");
+            let request = twilio_request(&app.app.config.public_url, &path, &receipt(&sid, "delivered"));
+            let (handler, taken) = (app.handler.clone(), app.app.door.pressure().taken());
+            waiting.spawn(async move { tower::ServiceExt::oneshot(handler, request).await.unwrap().status() });
+            while app.app.door.pressure().taken() == taken {
+                tokio::task::yield_now().await;
+            }
+        }
+        let unread =
+            Body::from_stream(stream::poll_fn(|_| -> std::task::Poll<Option<Result<Bytes, std::io::Error>>> {
+                panic!("the body is read")
+            }));
+        let response = app.send(Request::post(&path).body(unread).unwrap()).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "unsigned, but that is not looked at: {vendor}");
+        let retry_after: u32 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((5..=10).contains(&retry_after));
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert!(text(response).await.contains("too much at a time"));
+        assert_eq!(shed(&app, vendor), 1);
+    }
+    // What was let in goes its way, and then everybody is welcome again.
+    waiting.abort_all();
+    while waiting.join_next().await.is_some() {}
+    app.bus.hangs.store(false, SeqCst);
+    for vendor in ["opens", "receipts", "twilio"] {
+        let response = app.twilio(&format!("/incoming/{vendor}/sms/status"), &receipt("SM1", "delivered")).await;
+        assert_eq!(response.status(), StatusCode::OK, "{vendor}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_arrive_slowly_take_memory_and_nobodys_place() {
+    let app = crowded();
+    let path = "/incoming/opens/sms/status";
+    let slow = || {
+        let begun = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'a'; 1 << 20]))]);
+        let request =
+            Request::post(path).body(Body::from_stream(futures_util::StreamExt::chain(begun, stream::pending())));
+        tower::ServiceExt::oneshot(app.handler.clone(), request.unwrap())
+    };
+    // Low priority has 2 MiB.
+    let mut waiting = [Box::pin(slow()), Box::pin(slow())];
+    for request in &mut waiting {
+        assert!(futures_util::FutureExt::now_or_never(request).is_none());
+    }
+    let response = app.twilio(path, &receipt("SM1", "delivered")).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(shed(&app, "opens"), 1);
+    let response = app.twilio(PATH, &receipt("SM2", "delivered")).await;
+    assert_eq!(response.status(), StatusCode::OK, "high priority has room in memory, and every place is free");
+    drop(waiting);
+    assert_eq!(app.twilio(path, &receipt("SM3", "delivered")).await.status(), StatusCode::OK);
+}

@@ -18,7 +18,8 @@ impl Options {
         let before = arguments.len();
         arguments.retain(|argument| argument != "--long");
         let seed = std::env::var("PROOF_SEED").ok();
-        let seed = seed.map(|text| text.parse().unwrap_or_else(|_| panic!("PROOF_SEED={text}: must be a whole number")));
+        let seed =
+            seed.map(|text| text.parse().unwrap_or_else(|_| panic!("PROOF_SEED={text}: must be a whole number")));
         Self { seed, long: arguments.len() < before }
     }
 }

@@ -21,10 +21,8 @@ const ONE_WAY: Duration = Duration::from_millis(2);
 /// Publishes from 64 tasks over one link and prints what came of it; returns messages per second.
 async fn publish(count: usize, one_way: Option<Duration>) -> f64 {
     let world = World::start().await;
-    let address = match one_way {
-        Some(one_way) => at_a_distance(world.address, one_way).await,
-        None => world.address,
-    };
+    let distance = one_way.map(|one_way| at_a_distance(world.address, one_way));
+    let address = distance.as_ref().map_or(world.address, |proxy| proxy.address);
     let sender = client_with(address, ServiceBusClientOptions::default()).create_sender(TOPIC);
     sender.send_message(message("first")).await.unwrap();
     let mut alone = Histogram::<u64>::new(3).unwrap();

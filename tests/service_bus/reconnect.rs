@@ -2,10 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,7 +16,8 @@ use sluice::{
         broker::Broker,
     },
 };
-use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::chaos_proxy::{ChaosProxy, Mode};
 
 const TOPIC: &str = "deliveries";
 /// How long a connection lives: enough to connect and to attach, even on a busy machine.
@@ -57,38 +55,19 @@ async fn broker(folder: &tempfile::TempDir) -> SocketAddr {
     address
 }
 
-/// Passes connections on to a broker and cuts each after [`ALIVE`]; counts them.
-async fn cutter(broker: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let count = Arc::new(AtomicUsize::new(0));
-    let connections = Arc::clone(&count);
-    tokio::spawn(async move {
-        while let Ok((mut near, _)) = listener.accept().await {
-            connections.fetch_add(1, Ordering::SeqCst);
-            near.set_nodelay(true).unwrap();
-            let mut far = TcpStream::connect(broker).await.unwrap();
-            far.set_nodelay(true).unwrap();
-            tokio::spawn(async move {
-                tokio::time::timeout(ALIVE, tokio::io::copy_bidirectional(&mut near, &mut far)).await.ok()
-            });
-        }
-    });
-    (address, count)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_that_break_at_once_are_asked_for_ever_more_seldom_and_nobody_waits_for_them() {
     let folder = tempfile::tempdir().unwrap();
-    let (address, connections) = cutter(broker(&folder).await).await;
-    let connection = ConnectionString::parse(&connection_string(address)).unwrap();
+    let proxy = ChaosProxy::start(broker(&folder).await);
+    proxy.set(Mode::Cut(ALIVE));
+    let connection = ConnectionString::parse(&connection_string(proxy.address)).unwrap();
     let options =
         ServiceBusClientOptions { connect_timeout: Duration::from_secs(1), send_timeout: Duration::from_secs(1) };
     let client = ServiceBusClient::from_connection_string(connection, Arc::new(SystemClock), options);
 
     client.create_sender(TOPIC);
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let made = connections.load(Ordering::SeqCst);
+    let made = proxy.counts.accepted();
     assert!((2..=12).contains(&made), "{made} connections in 3 s");
 
     let mut taken = 0;

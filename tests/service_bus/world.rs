@@ -22,13 +22,9 @@ use sluice::{
     },
 };
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    sync::mpsc,
-    task::JoinHandle,
-    time::{Instant, sleep_until},
-};
+use tokio::{net::TcpStream, task::JoinHandle, time::Instant};
+
+use crate::support::chaos_proxy::{ChaosProxy, Mode};
 
 pub const TOPIC: &str = "deliveries";
 pub const SUBSCRIPTION: &str = "deliver";
@@ -206,41 +202,9 @@ impl BrokerProcess {
     }
 }
 
-/// Puts a distance between a client and a broker; returns where the client connects.
-pub async fn at_a_distance(broker: SocketAddr, one_way: Duration) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((near, _)) = listener.accept().await {
-            let far = TcpStream::connect(broker).await.unwrap();
-            near.set_nodelay(true).unwrap();
-            far.set_nodelay(true).unwrap();
-            let (near_in, near_out) = near.into_split();
-            let (far_in, far_out) = far.into_split();
-            carry(near_in, far_out, one_way);
-            carry(far_in, near_out, one_way);
-        }
-    });
-    address
-}
-
-/// Every byte arrives, in order, this much later; how many are under way makes no difference.
-fn carry(mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp::OwnedWriteHalf, delay: Duration) {
-    let (sender, mut under_way) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
-    tokio::spawn(async move {
-        let mut buffer = vec![0; 64 * 1024];
-        while let Ok(count @ 1..) = from.read(&mut buffer).await {
-            if sender.send((Instant::now() + delay, buffer[..count].to_vec())).is_err() {
-                return;
-            }
-        }
-    });
-    tokio::spawn(async move {
-        while let Some((due, bytes)) = under_way.recv().await {
-            sleep_until(due).await;
-            if to.write_all(&bytes).await.is_err() {
-                return;
-            }
-        }
-    });
+/// Puts a distance between a client and a broker.
+pub fn at_a_distance(broker: SocketAddr, one_way: Duration) -> ChaosProxy {
+    let proxy = ChaosProxy::start(broker);
+    proxy.set(Mode::Slow { latency: one_way, bytes_per_second: None });
+    proxy
 }

@@ -52,6 +52,7 @@ impl FakeLedger {
         let (key, id) = (event.message_key(), event_id(&fact.dedupe_key));
         let mut documents = self.documents.lock().unwrap();
         let record = EventRecord {
+            announced_to: Vec::new(),
             id: id.clone(),
             key: key.clone(),
             writer: "w".into(),

@@ -15,7 +15,11 @@ use sluice::{
     clock::SystemClock,
     simulate::{LoadOptions, Outcome, Plan, Progress, Shape, Standing, send},
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::watch,
+};
 use url::Url;
 
 use crate::{plan_of, shape};
@@ -201,6 +205,28 @@ async fn silence_is_a_failure_that_promises_nothing() {
     let outcome = run(&plan, &url, &options).await;
     assert_eq!((outcome.sent, outcome.acked, outcome.retried), (4, 0, 4));
     assert_eq!(outcome.failed, [("timeout", 4)].into());
+    assert_eq!(standing(&outcome, &plan, Standing::Tried), 4);
+}
+
+#[tokio::test]
+async fn a_2xx_that_breaks_off_in_its_body_promises_nothing() {
+    let cutting = TcpListener::bind(anywhere()).await.unwrap();
+    let url: Url = format!("http://{}", cutting.local_addr().unwrap()).parse().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = cutting.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut request = [0; 16 << 10];
+                let read = stream.read(&mut request).await.unwrap();
+                assert!(read > 0);
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nonly").await.unwrap();
+            });
+        }
+    });
+    let plan = plan_of(&["twilio"], shape(4, 11));
+    let outcome = run(&plan, &url, &LoadOptions { retries: 0, ..fast() }).await;
+    assert_eq!((outcome.sent, outcome.acked), (4, 0));
+    assert_eq!(outcome.failed, [("connection broken", 4)].into());
     assert_eq!(standing(&outcome, &plan, Standing::Tried), 4);
 }
 

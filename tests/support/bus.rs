@@ -32,18 +32,22 @@ use sluice::{
 };
 use tokio::sync::oneshot;
 
+use super::faults::{self, Switch, carry_out};
+
 /// A bus with faults.
 #[derive(Debug)]
 pub struct FaultyBus {
     pub inner: Arc<dyn Bus>,
     pub down: AtomicBool,
     pub hangs: AtomicBool,
+    pub switch: Switch,
     pub published: AtomicUsize,
 }
 
 impl FaultyBus {
     pub fn new(inner: Arc<dyn Bus>) -> Self {
-        Self { inner, down: AtomicBool::default(), hangs: AtomicBool::default(), published: AtomicUsize::default() }
+        let (down, hangs, published) = Default::default();
+        Self { inner, down, hangs, switch: Switch::default(), published }
     }
 }
 
@@ -57,7 +61,11 @@ impl Bus for FaultyBus {
             return Err(PublishError::Unavailable("injected".into()));
         }
         self.published.fetch_add(1, Ordering::SeqCst);
-        self.inner.publish(topic, message).await
+        let about = message.subject.as_deref().unwrap_or(&message.message_id);
+        let fault = self.switch.fault(&faults::Call { method: "bus.publish", of: topic, about, operations: &[] });
+        let (inner, topic) = (self.inner.clone(), topic.to_owned());
+        let lost = || PublishError::Unavailable("injected".into());
+        carry_out(fault, async move { inner.publish(&topic, message).await }, lost).await
     }
 }
 

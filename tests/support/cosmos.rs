@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -65,9 +65,15 @@ impl Emulator {
 
     /// On a port of the loopback. Needs a Tokio runtime, and lives as long as it.
     pub fn http() -> Self {
+        Self::http_behind(|address| address)
+    }
+
+    /// The same behind a proxy. The account's description names where clients reach it, so all of them pass there.
+    pub fn http_behind(proxy: impl FnOnce(SocketAddr) -> SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
-        let emulator = Self::at(format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap());
+        let reached = proxy(listener.local_addr().unwrap());
+        let emulator = Self::at(format!("http://{reached}/").parse().unwrap());
         let host = Router::new().fallback(answer).with_state(emulator.clone());
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         tokio::spawn(async move { axum::serve(listener, host).await.unwrap() });

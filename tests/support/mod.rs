@@ -1,17 +1,21 @@
 //! A test app: the program on an embedded engine in a temporary folder, with faults that a test can switch on.
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
+pub mod blobs;
 pub mod bus;
+pub mod chaos_proxy;
 pub mod cosmos;
+pub mod dead_letters;
+pub mod faults;
 pub mod handler;
+pub mod load;
+pub mod partner_double;
+pub mod server;
 
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -22,18 +26,19 @@ use axum::{
     http::{Request, Response, StatusCode},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use blobs::FaultyBlobs;
 use bus::{FaultyBus, Transport};
 use bytes::Bytes;
+use dead_letters::FaultyDeadLetters;
+use faults::{Call, Switch, carry_out};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sluice::{
     app::{App, Ports, topology},
-    blobs,
+    blobs::open_folder,
     clock::{Clock, Timestamp},
     config::Config,
-    documents::{
-        Action, CommitError, Container, Document, Documents, DocumentsError, Etag, Operation, Page, Query, query_all,
-    },
+    documents::{Container, Document, Documents, Query, query_all},
     functions,
     local::{
         broker::{Broker, Entity},
@@ -46,6 +51,8 @@ use tower::ServiceExt;
 
 #[allow(unused_imports, reason = "every test binary uses a part of it")]
 pub use bus::invocation_of;
+#[allow(unused_imports, reason = "every test binary uses a part of it")]
+pub use faults::{Fault, FaultyDocuments};
 
 pub const TWILIO_TOKEN: &str = "demo-twilio-token-not-a-secret";
 
@@ -76,87 +83,11 @@ impl Clock for ManualClock {
     }
 }
 
-/// What a fault does to a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The call fails and has no effect.
-    Before,
-    /// The call has its effect, and then its answer is lost.
-    After,
-    /// The call never answers and has no effect.
-    Hang,
-}
-
-type CommitRule = dyn Fn(Container, &str, &[Operation]) -> Option<Fault> + Send + Sync;
-
-/// Documents with faults.
-pub struct FaultyDocuments {
-    pub inner: Arc<dyn Documents>,
-    rule: Mutex<Option<Arc<CommitRule>>>,
-    pub commits: AtomicUsize,
-}
-
-impl std::fmt::Debug for FaultyDocuments {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("FaultyDocuments")
-    }
-}
-
-impl FaultyDocuments {
-    pub fn fail(&self, rule: impl Fn(Container, &str, &[Operation]) -> Option<Fault> + Send + Sync + 'static) {
-        *self.rule.lock().unwrap() = Some(Arc::new(rule));
-    }
-
-    pub fn heal(&self) {
-        *self.rule.lock().unwrap() = None;
-    }
-}
-
-#[async_trait]
-impl Documents for FaultyDocuments {
-    async fn read(&self, container: Container, partition: &str, id: &str) -> Result<Option<Document>, DocumentsError> {
-        self.inner.read(container, partition, id).await
-    }
-
-    async fn query(&self, container: Container, query: &Query) -> Result<Page, DocumentsError> {
-        self.inner.query(container, query).await
-    }
-
-    async fn count(&self, container: Container, query: &Query) -> Result<u64, DocumentsError> {
-        self.inner.count(container, query).await
-    }
-
-    async fn commit(
-        &self,
-        container: Container,
-        partition: &str,
-        operations: Vec<Operation>,
-    ) -> Result<Vec<Option<Etag>>, CommitError> {
-        self.commits.fetch_add(1, Ordering::SeqCst);
-        let rule = self.rule.lock().unwrap().clone();
-        let fault = rule.and_then(|rule| rule(container, partition, &operations));
-        match fault {
-            None => self.inner.commit(container, partition, operations).await,
-            Some(Fault::Before) => Err(CommitError::Unavailable("injected".into())),
-            Some(Fault::Hang) => std::future::pending().await,
-            // A driver that retries an ambiguous write by itself meets its own effect.
-            Some(Fault::After) => {
-                let conflict = operations.iter().enumerate().find_map(|(index, operation)| match operation.action {
-                    Action::Create { .. } => Some(CommitError::Conflict { operation: index, id: operation.id.clone() }),
-                    _ => None,
-                });
-                self.inner.commit(container, partition, operations).await?;
-                Err(conflict.unwrap_or_else(|| CommitError::Unavailable("injected".into())))
-            }
-        }
-    }
-}
-
 /// Whether the test binary says by its name that bus and documents are Azure's.
 const ON_AZURE: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"pipeline_on_azure" | b"operate_on_azure");
 
 /// Embedded documents, or Cosmos DB's emulator.
-fn documents(paths: &engine::Paths, clock: &Arc<dyn Clock>) -> Arc<dyn Documents> {
+pub fn documents(paths: &engine::Paths, clock: &Arc<dyn Clock>) -> Arc<dyn Documents> {
     match ON_AZURE {
         true => Arc::new(cosmos::Emulator::http().with_containers().documents()),
         false => Arc::new(LocalDocuments::open(&paths.documents, clock.clone()).unwrap()),
@@ -176,6 +107,7 @@ fn transport(broker: &Broker, clock: &Arc<dyn Clock>) -> Transport {
 pub struct FakeOutbound {
     pub pages: Mutex<BTreeMap<String, Vec<u8>>>,
     pub fetched: Mutex<Vec<String>>,
+    pub switch: Switch,
 }
 
 #[async_trait]
@@ -183,8 +115,16 @@ impl Outbound for FakeOutbound {
     async fn get(&self, url: &str, _limit: usize) -> Result<Bytes, OutboundError> {
         self.fetched.lock().unwrap().push(url.to_owned());
         let page = self.pages.lock().unwrap().get(url).cloned();
-        page.map(Bytes::from).ok_or(OutboundError::Status(404))
+        let fault = self.switch.fault(&Call { method: "outbound.get", of: "outbound", about: url, operations: &[] });
+        let answer = async move { page.map(Bytes::from).ok_or(OutboundError::Status(404)) };
+        carry_out(fault, answer, || OutboundError::Failed("injected".into())).await
     }
+}
+
+/// What a test app stands on.
+pub struct Ground {
+    pub transport: Transport,
+    pub documents: Arc<dyn Documents>,
 }
 
 /// The program in a temporary folder.
@@ -195,6 +135,8 @@ pub struct TestApp {
     pub transport: Transport,
     pub documents: Arc<FaultyDocuments>,
     pub bus: Arc<FaultyBus>,
+    pub dead_letters: Arc<FaultyDeadLetters>,
+    pub blobs: Arc<FaultyBlobs>,
     pub outbound: Arc<FakeOutbound>,
     pub clock: Arc<ManualClock>,
     pub handler: Router,
@@ -214,29 +156,39 @@ impl TestApp {
 
     /// On a clock of the test's own; [`TestApp::clock`] moves nothing then.
     pub fn with_clock(config: Config, clock: Arc<dyn Clock>) -> Self {
+        Self::on(config, clock, |broker, paths, clock| Ground {
+            transport: transport(broker, clock),
+            documents: documents(paths, clock),
+        })
+    }
+
+    /// The same on what the test says, beside a broker that is always the embedded one.
+    pub fn on(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        ground: impl FnOnce(&Broker, &engine::Paths, &Arc<dyn Clock>) -> Ground,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let paths = engine::paths(folder.path());
         let broker = Broker::open(&paths.broker, &topology(&config), clock.clone()).unwrap();
-        let documents = Arc::new(FaultyDocuments {
-            inner: documents(&paths, &clock),
-            rule: Mutex::default(),
-            commits: AtomicUsize::default(),
-        });
-        let transport = transport(&broker, &clock);
+        let Ground { transport, documents } = ground(&broker, &paths, &clock);
+        let documents = Arc::new(FaultyDocuments::new(documents));
         let bus = Arc::new(FaultyBus::new(transport.bus(&broker)));
+        let blobs = Arc::new(FaultyBlobs::new(open_folder(&paths.blobs).unwrap()));
+        let dead_letters = Arc::new(FaultyDeadLetters::new(transport.dead_letters(&broker)));
         let outbound = Arc::new(FakeOutbound::default());
         let ports = Ports {
             clock: clock.clone(),
             bus: bus.clone(),
-            dead_letters: transport.dead_letters(&broker),
+            dead_letters: dead_letters.clone(),
             documents: documents.clone(),
-            blobs: blobs::open_folder(&paths.blobs).unwrap(),
+            blobs: blobs.clone(),
             outbound: outbound.clone(),
         };
         let app = App::new(config, ports).unwrap();
         let handler = functions::handler(app.clone());
         let unused = Arc::new(ManualClock(Mutex::new(Timestamp::default())));
-        Self { app, broker, transport, documents, bus, outbound, clock: unused, handler, folder }
+        Self { app, broker, transport, documents, bus, dead_letters, blobs, outbound, clock: unused, handler, folder }
     }
 
     /// Sends a request to the handler, as the host forwards it.

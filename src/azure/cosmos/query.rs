@@ -48,6 +48,11 @@ impl Search {
             let prefix = search.parameter(prefix);
             search.conditions.push(format!("STARTSWITH(c.id, {prefix})"));
         }
+        if let Some(since) = query.written_since {
+            // Indexed always, whatever the policy says: <https://learn.microsoft.com/azure/cosmos-db/index-policy>.
+            let since = search.parameter(since.timestamp());
+            search.conditions.push(format!("c._ts >= {since}"));
+        }
         for filter in &query.filters {
             let operator = match filter.comparison {
                 Comparison::Equal => "=",

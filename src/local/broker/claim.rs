@@ -19,11 +19,14 @@ pub(super) const TOO_MANY_DELIVERIES: &str = "MaxDeliveryCountExceeded";
 const TOO_OLD: &str = "TTLExpiredException";
 /// Rows looked at in one job: a long row of expired messages must not keep publishers waiting.
 const MOST_ROWS: usize = 512;
+/// Bytes of bodies after which a claim ends early, with one message at least: a batch is in memory several times over,
+/// as messages, as an invocation and as what its handler makes of it.
+const MOST_BYTES: usize = 4 << 20;
 
 /// What a claim found.
 pub(super) struct Claim {
     pub claimed: Claimed,
-    /// As many rows were looked at as one claim may: there may be more behind them.
+    /// As many rows or bytes were looked at as one claim may: there may be more behind them.
     pub more: bool,
     /// With nothing claimed: when the next message becomes due, in microseconds from now.
     pub due_in: Option<i64>,
@@ -79,7 +82,8 @@ pub(super) fn claim(
     let max = max.min(MOST_ROWS);
     let mut claimed = Claimed { queue: Arc::clone(queue), deliveries: Vec::new(), writer };
 
-    let due = select(connection, queue, Source::Due { now }, max)?;
+    let mut room = MOST_BYTES;
+    let due = select(connection, queue, Source::Due { now }, max, &mut room)?;
     let mut looked_at = due.len();
     for row in due {
         let key = (row.due, row.sequence);
@@ -94,8 +98,8 @@ pub(super) fn claim(
         }
     }
 
-    if looked_at < max {
-        let ready = select(connection, queue, Source::Ready, max - looked_at)?;
+    if looked_at < max && room > 0 {
+        let ready = select(connection, queue, Source::Ready, max - looked_at, &mut room)?;
         looked_at += ready.len();
         let mut span = None;
         for row in ready {
@@ -115,7 +119,7 @@ pub(super) fn claim(
         }
     }
 
-    let more = looked_at == max;
+    let more = looked_at == max || room == 0;
     let due_in = if claimed.is_empty() && !more { next_due(connection, queue, now)? } else { None };
     Ok(Claim { claimed, more, due_in })
 }
@@ -126,26 +130,43 @@ enum Source {
     Due { now: i64 },
 }
 
-fn select(connection: &Connection, queue: &Queue, source: Source, limit: usize) -> rusqlite::Result<Vec<Delivery>> {
+/// Up to `limit` rows, and none behind the one that takes the last of the `room`, in bytes.
+fn select(
+    connection: &Connection,
+    queue: &Queue,
+    source: Source,
+    limit: usize,
+    room: &mut usize,
+) -> rusqlite::Result<Vec<Delivery>> {
     let limit = limit as i64;
-    match source {
-        Source::Ready => connection
-            .prepare_cached(concat!(
+    let (mut ready, mut due);
+    let mut rows = match source {
+        Source::Ready => {
+            ready = connection.prepare_cached(concat!(
                 "SELECT ",
                 columns!(),
                 "WHERE q.entity = ?1 AND q.due = 0 ORDER BY q.sequence LIMIT ?2"
-            ))?
-            .query_map(params![queue.id, limit], Delivery::read)?
-            .collect(),
-        Source::Due { now } => connection
-            .prepare_cached(concat!(
+            ))?;
+            ready.query(params![queue.id, limit])?
+        }
+        Source::Due { now } => {
+            due = connection.prepare_cached(concat!(
                 "SELECT ",
                 columns!(),
                 "WHERE q.entity = ?1 AND q.due > 0 AND q.due <= ?3 ORDER BY q.due, q.sequence LIMIT ?2"
-            ))?
-            .query_map(params![queue.id, limit, now], Delivery::read)?
-            .collect(),
+            ))?;
+            due.query(params![queue.id, limit, now])?
+        }
+    };
+    let mut found = Vec::new();
+    while *room > 0
+        && let Some(row) = rows.next()?
+    {
+        let delivery = Delivery::read(row)?;
+        *room = room.saturating_sub(delivery.body.len());
+        found.push(delivery);
     }
+    Ok(found)
 }
 
 /// Gives the message back if it may be delivered; otherwise it is dead-lettered or dropped.

@@ -80,7 +80,12 @@ const SCHEDULED: &str = "ALTER TABLE message ADD COLUMN scheduled INTEGER;";
 /// Data of the message; nothing goes by it.
 const SESSION: &str = "ALTER TABLE message ADD COLUMN session_id TEXT;";
 
-/// Gives every topic and subscription of the topology its number, and drops the locks that an earlier process held.
+/// A message that was held by so many processes when they died waits until its lock runs out: it may be what kills them, and
+/// were it given out at once, a server that is killed ten times in a row would have it among the dead letters in seconds, and
+/// everything that was in hand with it.
+const FREED_AT_ONCE: i64 = 3;
+
+/// Gives every topic and subscription of the topology its number, and drops locks that an earlier process held.
 pub(super) fn prepare(connection: &mut Connection, topology: &Topology) -> rusqlite::Result<Numbers> {
     let transaction = connection.transaction()?;
     let mut topics = HashMap::new();
@@ -101,9 +106,14 @@ pub(super) fn prepare(connection: &mut Connection, topology: &Topology) -> rusql
         }
     }
     let entities = entities(&transaction)?;
-    for (id, _) in &entities {
-        // Nobody holds these locks any more: the file lock makes this the only process. Deliveries stay counted.
-        transaction.execute("UPDATE queue SET due = 0 WHERE entity = ?1 AND due > 0 AND deliveries > 0", [id])?;
+    for (id, entity) in &entities {
+        // Nobody holds these locks any more: the file lock makes this the only process. Deliveries stay counted. Dead
+        // letters are given out for ever, so they need no care.
+        let at_once = if entity.dead_letter { i64::MAX } else { FREED_AT_ONCE };
+        transaction.execute(
+            "UPDATE queue SET due = 0 WHERE entity = ?1 AND due > 0 AND deliveries > 0 AND deliveries < ?2",
+            params![id, at_once],
+        )?;
     }
     transaction.commit()?;
     Ok(Numbers { topics, entities })

@@ -1,17 +1,20 @@
 //! Duplicate detection: which message ids a topic has accepted within its window.
 //!
 //! Ids are remembered by a digest, in slices of time that are dropped as a whole once their newest entry is older than
-//! the window; an id is therefore known for the window and up to an eighth of it longer. On disk, each transaction
-//! appends one row a topic with the digests it accepted, so a crash forgets neither a message without its id nor an id
-//! without its message, and a thousand messages cost one row.
+//! the window; an id is therefore known for the window and up to an eighth of it longer (and a hundredth more, once it
+//! was read back from disk: see [`rows`]).
+
+mod rows;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     hash::{BuildHasherDefault, Hash, Hasher},
 };
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use sha2::Digest as _;
+
+use self::rows::Rows;
 
 /// Slices in a window.
 const SLICES: i64 = 8;
@@ -21,13 +24,6 @@ const LARGEST_TABLE: u32 = 19;
 /// Beyond this many ids in a topic (about 60 MB) the oldest are forgotten early. Applying a message twice is
 /// harmless by design, running out of memory is not.
 const MOST_IDS: usize = 4_000_000;
-/// Rows of the table looked at in one purge.
-const PURGE_ROWS: usize = 64;
-/// Pause between purges that found little, in microseconds.
-const PURGE_PAUSE: i64 = 1_000_000;
-/// A clock that goes back less than this, in microseconds, is being adjusted: nothing needs to be done about it.
-const JUMP: i64 = 1_000_000;
-
 const DIGEST_BYTES: usize = 12;
 
 /// The first 96 bits of a message id's SHA-256. Nobody can make two ids collide, and by chance a new message among
@@ -160,12 +156,7 @@ impl Window {
 #[derive(Debug)]
 pub(super) struct Seen {
     windows: HashMap<i64, Window>,
-    /// The longest window: rows older than that are of no use.
-    longest: i64,
-    next_purge: i64,
-    /// The latest time that a row on disk may have.
-    newest: i64,
-    newest_once_committed: i64,
+    rows: Rows,
 }
 
 impl Seen {
@@ -175,27 +166,18 @@ impl Seen {
         windows: impl Iterator<Item = (i64, i64)>,
         now: i64,
     ) -> rusqlite::Result<Self> {
-        let windows: HashMap<_, _> = windows
+        let mut windows: HashMap<_, _> = windows
             .filter(|(_, length)| *length > 0)
             .map(|(topic, length)| (topic, Window { length, slices: VecDeque::new(), count: 0, pending: Vec::new() }))
             .collect();
         let longest = windows.values().map(|window| window.length).max().unwrap_or(0);
-        let mut seen = Self { windows, longest, next_purge: 0, newest: i64::MIN, newest_once_committed: i64::MIN };
-        let mut statement = connection.prepare("SELECT topic, at, digests FROM seen ORDER BY id")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let (topic, at): (i64, i64) = (row.get(0)?, row.get(1)?);
-            seen.newest = seen.newest.max(at);
+        let rows = Rows::load(connection, longest, |topic, at, digests| {
             let at = at.min(now);
-            let Some(window) = seen.windows.get_mut(&topic).filter(|window| now.saturating_sub(at) < window.length)
-            else {
-                continue;
-            };
-            for digest in row.get_ref(2)?.as_blob().unwrap_or_default().as_chunks::<DIGEST_BYTES>().0 {
-                window.remember(Digest(*digest), at);
+            if let Some(window) = windows.get_mut(&topic).filter(|window| now.saturating_sub(at) < window.length) {
+                digests.iter().for_each(|digest| window.remember(Digest(*digest), at));
             }
-        }
-        Ok(seen)
+        })?;
+        Ok(Self { windows, rows })
     }
 
     /// Notes an id of the running transaction; `false` where the topic has seen it within its window.
@@ -212,32 +194,19 @@ impl Seen {
         true
     }
 
-    /// Writes what the running transaction accepted, and purges a little.
+    /// Writes what the running transaction accepted, and tidies up a little.
     pub fn before_commit(&mut self, connection: &Connection, now: i64) -> rusqlite::Result<()> {
-        let jumped_back = self.newest.saturating_sub(now) > JUMP;
-        self.newest_once_committed = if jumped_back { now } else { self.newest.max(now) };
-        if jumped_back {
-            connection.prepare_cached("UPDATE seen SET at = ?1 WHERE at > ?1")?.execute([now])?;
+        if self.rows.follow_clock(connection, now)? {
             self.windows.values_mut().for_each(|window| window.jumped_back(now));
         }
-        for (topic, window) in &self.windows {
-            if window.pending.is_empty() {
-                continue;
-            }
-            let digests: Vec<u8> = window.pending.iter().flat_map(|digest| digest.0).collect();
-            connection
-                .prepare_cached("INSERT INTO seen (topic, at, digests) VALUES (?1, ?2, ?3)")?
-                .execute(params![topic, now, digests])?;
+        for (topic, window) in self.windows.iter().filter(|(_, window)| !window.pending.is_empty()) {
+            self.rows.append(connection, *topic, now, &window.pending)?;
         }
-        if now >= self.next_purge || self.next_purge - now > PURGE_PAUSE {
-            let full = self.purge(connection, now)?;
-            self.next_purge = if full { now } else { now + PURGE_PAUSE };
-        }
-        Ok(())
+        self.rows.tidy(connection, now)
     }
 
     pub fn committed(&mut self) {
-        self.newest = self.newest_once_committed;
+        self.rows.committed();
         for window in self.windows.values_mut() {
             window.pending.clear();
         }
@@ -251,25 +220,5 @@ impl Seen {
                 }
             }
         }
-    }
-
-    /// Deletes the oldest rows, and tells whether there may be more to delete.
-    fn purge(&self, connection: &Connection, now: i64) -> rusqlite::Result<bool> {
-        let mut statement = connection.prepare_cached("SELECT id, at FROM seen ORDER BY id LIMIT ?1")?;
-        let mut rows = statement.query([PURGE_ROWS as i64])?;
-        let (mut last, mut found) = (None, 0);
-        while let Some(row) = rows.next()? {
-            let at: i64 = row.get(1)?;
-            if now.saturating_sub(at) <= self.longest {
-                break;
-            }
-            last = Some(row.get::<_, i64>(0)?);
-            found += 1;
-        }
-        drop(rows);
-        if let Some(last) = last {
-            connection.prepare_cached("DELETE FROM seen WHERE id <= ?1")?.execute([last])?;
-        }
-        Ok(found == PURGE_ROWS)
     }
 }

@@ -29,7 +29,7 @@ impl Search {
     /// # Errors
     /// A field, a value or the continuation is malformed.
     pub fn new(container: Container, query: &Query, now: i64) -> Result<Self, DocumentsError> {
-        // Without statistics SQLite prefers the primary key, and would read every body. Literals, not parameters, where
+        // Without statistics SQLite prefers the unique key, and would read every body. Literals, not parameters, where
         // a partial index must be recognised.
         let index = index_for(container, query).map(|name| format!(" INDEXED BY {name}")).unwrap_or_default();
         let mut from = format!("FROM document{index} WHERE container = {}", schema::number(container));
@@ -273,13 +273,16 @@ mod tests {
     #[test]
     fn the_next_partition_is_sought() {
         let plan = plan(Container::Retries, &Query::all().after_partition("partner:a").page_size(1));
-        assert!(plan.contains("USING PRIMARY KEY (container=? AND partition>?)") && !plan.contains("TEMP"), "{plan}");
+        assert!(
+            plan.contains("USING INDEX document_key (container=? AND partition>?)") && !plan.contains("TEMP"),
+            "{plan}"
+        );
     }
 
     #[test]
     fn a_partition_is_found_by_its_key() {
         let plan = plan(Container::Ledger, &Query::partition("p").id_prefix("evt:"));
-        assert!(plan.contains("USING PRIMARY KEY (container=? AND partition=? AND id>? AND id<?)"), "{plan}");
+        assert!(plan.contains("USING INDEX document_key (container=? AND partition=? AND id>? AND id<?)"), "{plan}");
     }
 
     #[test]

@@ -1,4 +1,8 @@
 //! Connections: accepted up to a limit, served by HTTP/1.1, drained at the end.
+//!
+//! Clients keep their connections for the next request, so the limit may be reached while nothing is going on. Whoever
+//! comes then must not wait for an idle neighbour: as many connections again are served, each for one request. What
+//! is too much is for the handler to say, which knows how much a request matters.
 
 use std::{
     convert::Infallible,
@@ -23,6 +27,10 @@ use super::forward::Forwarder;
 
 /// A wait after a failed accept, which mostly means that the process has no file descriptors left.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long the headers of a connection beyond the limit may take.
+const HURRY: Duration = Duration::from_secs(2);
+/// What a request's head may take of memory; vendors' have a few KB. Bodies pass through in pieces of this size.
+const BUFFER: usize = 64 * 1024;
 
 /// The HTTP side of the host.
 pub(super) struct Listener {
@@ -37,9 +45,11 @@ impl Listener {
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut http = http1::Builder::new();
         // Also ends connections that stay idle for as long.
-        http.timer(TokioTimer::new()).header_read_timeout(self.header_timeout);
+        http.timer(TokioTimer::new()).header_read_timeout(self.header_timeout).max_buf_size(BUFFER);
+        let mut once = http.clone();
+        once.header_read_timeout(self.header_timeout.min(HURRY)).keep_alive(false);
         let forwarder = Arc::new(self.forwarder);
-        let places = Arc::new(Semaphore::new(self.max_connections));
+        let places = Arc::new(Semaphore::new(2 * self.max_connections));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         loop {
@@ -61,6 +71,8 @@ impl Listener {
                         let (forwarder, late) = (forwarder.clone(), late.clone());
                         async move { Ok::<_, Infallible>(forwarder.answer(request, &late).await) }
                     });
+                    let is_crowded = places.available_permits() < self.max_connections;
+                    let http = if is_crowded { &once } else { &http };
                     let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
                     connections.spawn(async move {
                         if let Err(error) = connection.await {

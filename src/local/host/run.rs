@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 use super::{
     app::{AuthLevel, Function, FunctionApp, ServiceBusSource, Trigger},
     forward::Forwarder,
+    give_way::{GiveWay, Work},
     handler::Handler,
     invoke::{InvocationIds, Invoker},
     listener::Listener,
@@ -22,6 +23,7 @@ use crate::{
     config::Config,
     host::{FunctionKey, value::DataType},
     local::tables::Tables,
+    pressure::Pressure,
 };
 
 /// Limits of the host.
@@ -31,7 +33,7 @@ pub struct HostOptions {
     pub header_timeout: Duration,
     /// How long a request's body may take, from the first time that it is waited for.
     pub body_timeout: Duration,
-    /// More clients than this wait until a connection ends.
+    /// More clients than this get one request each; more than twice as many wait until a connection ends.
     pub max_connections: usize,
     /// How long the broker keeps a batch locked.
     pub lock_duration: Duration,
@@ -41,6 +43,10 @@ pub struct HostOptions {
     pub has_home_page: bool,
     /// What requests to functions with `authLevel` `function` must bring.
     pub function_key: FunctionKey,
+    /// What the HTTP functions have under way: while it is high, other triggers give way. Without it they do not.
+    pub pressure: Option<Arc<Pressure>>,
+    /// Functions on Service Bus triggers that can wait longer than others; timers can anyway.
+    pub background: &'static [&'static str],
     /// Where the rows of `sql` outputs go; without it no function may have such an output.
     pub tables: Option<Tables>,
 }
@@ -55,6 +61,8 @@ impl Default for HostOptions {
             drain_deadline: Duration::from_secs(10),
             has_home_page: true,
             function_key: FunctionKey::new(None),
+            pressure: None,
+            background: &[],
             tables: None,
         }
     }
@@ -111,12 +119,17 @@ impl<S: Subscriptions> OneMachineHost<S> {
                 .map_err(|problem| Unsupported { function: function.name.clone(), problem })?;
             let invoker = Invoker::new(handler.clone(), &function.name, outputs, app.host.function_timeout);
             let (ids, clock, binding) = (ids.clone(), clock.clone(), function.binding);
+            let can_wait = options.background.contains(&function.name.as_str());
+            let give_way = |work| GiveWay::new(work, options.pressure.clone());
             match function.trigger {
                 Trigger::Http(trigger) => {
                     routes.push(trigger.route, trigger.methods);
                     keyed.push(trigger.auth_level != AuthLevel::Anonymous);
                 }
-                Trigger::Timer(trigger) => timers.push(TimerLoop { invoker, binding, trigger, ids, clock }),
+                Trigger::Timer(trigger) => {
+                    let give_way = give_way(Work::Background);
+                    timers.push(TimerLoop { invoker, binding, trigger, ids, clock, give_way });
+                }
                 Trigger::ServiceBus(trigger) => {
                     if let (ServiceBusSource::Subscription { topic, subscription }, Some(data_type)) =
                         (trigger.source, trigger.data_type)
@@ -132,6 +145,7 @@ impl<S: Subscriptions> OneMachineHost<S> {
                             subscriptions: subscriptions.clone(),
                             ids,
                             clock,
+                            give_way: give_way(if can_wait { Work::Background } else { Work::Processing }),
                         });
                     }
                 }

@@ -6,6 +6,7 @@ use tokio::{sync::watch, time::Instant};
 use tracing::{error, info, warn};
 
 use super::{
+    give_way::GiveWay,
     invoke::{InvocationIds, InvokeError, Invoker},
     subscriptions::{Delivery, SubscriptionError, Subscriptions},
 };
@@ -15,6 +16,7 @@ use crate::{
         encode::{self, Call, Received},
         value::DataType,
     },
+    telemetry::Seldom,
 };
 
 /// A receive is never broken off, since that might lose messages to locks that nobody holds. So it waits briefly, and
@@ -23,6 +25,10 @@ const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 
 /// How long to leave a broker alone that just failed: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// A batch with room left is followed by the next one no sooner than this after it began. What comes alone is taken at
+/// once; what keeps coming gathers, since a batch of one costs almost as much as one of ten.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// A running trigger.
 pub(super) struct ServiceBusLoop<S> {
@@ -37,22 +43,33 @@ pub(super) struct ServiceBusLoop<S> {
     pub(super) subscriptions: Arc<S>,
     pub(super) ids: Arc<InvocationIds>,
     pub(super) clock: SharedClock,
+    pub(super) give_way: GiveWay,
 }
 
 impl<S: Subscriptions> ServiceBusLoop<S> {
     /// Serves the subscription until `stop`; then finishes the batch at hand.
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut pause = PAUSE.0;
+        let deaf = Seldom::default();
         while !*stop.borrow() {
             let max = self.max_batch.unwrap_or(1);
             match self.subscriptions.receive(&self.topic, &self.subscription, max, RECEIVE_WAIT).await {
                 Ok(batch) if batch.is_empty() => pause = PAUSE.0,
                 Ok(batch) => {
                     pause = PAUSE.0;
+                    let began = Instant::now();
                     self.process(&batch).await;
+                    self.give_way.rest(began.elapsed(), &stop).await;
+                    if batch.len() < max {
+                        tokio::time::sleep_until(began + GATHER).await;
+                    }
                 }
                 Err(error) => {
-                    error!(function = self.invoker.function(), %error, "cannot receive from {}/{}", self.topic, self.subscription);
+                    if let Some(left_out) = deaf.now() {
+                        let (function, topic, subscription) =
+                            (self.invoker.function(), &self.topic, &self.subscription);
+                        error!(function, %error, left_out, "cannot receive from {topic}/{subscription}");
+                    }
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         // The host is to stop: whether by the value or by a dropped sender makes no difference.

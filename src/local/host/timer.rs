@@ -6,10 +6,11 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     app::TimerTrigger,
+    give_way::GiveWay,
     invoke::{InvocationIds, Invoker},
     service_bus::report,
 };
@@ -31,6 +32,7 @@ pub(super) struct TimerLoop {
     pub(super) trigger: TimerTrigger,
     pub(super) ids: Arc<InvocationIds>,
     pub(super) clock: SharedClock,
+    pub(super) give_way: GiveWay,
 }
 
 /// What a monitored timer remembers between runs.
@@ -54,7 +56,9 @@ impl TimerLoop {
             let Some(moment) = self.wait_for(moment, start, &mut stop).await else { return };
             start = self.clock.now();
             let is_past_due = overrun || start - moment > PUNCTUAL;
+            let began = Instant::now();
             self.fire(&mut status, moment, is_past_due).await;
+            self.give_way.rest(began.elapsed(), &stop).await;
             // A late run stands for all occurrences up to its start, so that a slow handler is not chased by a queue.
             due = self.trigger.schedule.next_after(if is_past_due { start.max(moment) } else { moment });
             overrun = due.is_some_and(|due| due <= self.clock.now());

@@ -49,7 +49,7 @@ impl FileLock {
                 Err(TryLockError::WouldBlock) => {
                     return Err(OpenError::InUse { path: guarded.to_path_buf(), owner: owner(&mut file) });
                 }
-                Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
+                Err(TryLockError::Error(error)) => return Err(OpenError::Io { path, error }),
             }
         }
         let record_owner = |file: &mut File| {
@@ -71,12 +71,12 @@ impl FileLock {
         let mut file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(OpenError::Io { path, source }),
+            Err(error) => return Err(OpenError::Io { path, error }),
         };
         match file.try_lock_shared() {
             Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => Ok(Some(Holder { process: owner(&mut file) })),
-            Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+            Err(TryLockError::Error(error)) => Err(OpenError::Io { path, error }),
         }
     }
 }

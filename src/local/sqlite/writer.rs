@@ -14,8 +14,9 @@ use super::{
     FileLock, OpenError, Profile, StorageError,
     answers::{Answers, Job, Postman, Task},
     checkpoints::Checkpoints,
-    open_writer,
+    in_words, open_writer,
 };
+use crate::telemetry::Seldom;
 
 /// Jobs waiting for the thread. More than that make their callers wait.
 const QUEUED: usize = 2048;
@@ -152,15 +153,30 @@ fn serve<S: State>(
 ) {
     let mut group = Vec::with_capacity(GROUP);
     let mut checkpoints = Checkpoints::new(checkpoint_pages);
+    let (failed, stuck, recovered) = (Seldom::default(), Seldom::default(), Seldom::default());
+    let mut failing = false;
     while queue.blocking_recv_many(&mut group, GROUP) > 0 {
         gather(&mut group, &mut queue);
         let outcome = commit(&connection, &mut state, &mut group);
-        if let Err(error) = &outcome {
-            tracing::error!(%error, jobs = group.len(), "a transaction failed");
+        match &outcome {
+            Err(error) => {
+                failing = true;
+                if let Some(left_out) = failed.now() {
+                    tracing::error!(%error, jobs = group.len(), left_out, "a transaction failed, and its jobs are told so");
+                }
+            }
+            Ok(()) if failing && recovered.now().is_some() => {
+                failing = false;
+                tracing::info!("transactions succeed again");
+            }
+            Ok(()) => {}
         }
         postman.deliver(Answers { group: group.drain(..).collect(), outcome });
-        if let Err(error) = checkpoints.look(&connection) {
-            tracing::error!(%error, "a checkpoint failed; the next group tries again");
+        if let Err(error) = checkpoints.look(&connection)
+            && let Some(left_out) = stuck.now()
+        {
+            let error = in_words(&error);
+            tracing::error!(error, left_out, "a checkpoint failed; the next group tries again");
         }
     }
     if let Err((_, error)) = connection.close() {

@@ -14,7 +14,12 @@ use super::{SPOOL_PREFIX, Sweep, SweepError, relay::PAGE_BYTES};
 use crate::{
     clock::millis,
     deadline::within,
-    delivery::{breaker::Verdict, breakers},
+    delivery::{
+        breaker::Verdict,
+        breakers::{self, BreakerRecord},
+        partner::State,
+        partners::{self, Known},
+    },
     documents::{Comparison, Container, Query},
     ledger::outbox,
     retry::records::PARTNER_PARTITION,
@@ -128,8 +133,7 @@ impl Sweep<'_> {
         if page.documents.is_empty() {
             return Ok(Vec::new());
         }
-        let breakers = breakers::read(self.ports.documents).await?;
-        self.known().breakers = breakers.into();
+        self.known().breakers = self.breakers().await?.into();
         let mut due: BTreeSet<String> = match page.continuation {
             None => page.documents.into_iter().map(|document| document.partition).collect(),
             Some(_) => self.walk().await?,
@@ -148,6 +152,21 @@ impl Sweep<'_> {
             scope.queries.push(self.due_in(&partition));
         }
         Ok(scopes.into_values().collect())
+    }
+
+    /// The breakers that protect somebody. What is owed to a partner that is disabled, or gone, is parked without a
+    /// request: for its endpoint's sake nothing needs to wait.
+    async fn breakers(&self) -> Result<BTreeMap<String, BreakerRecord>, SweepError> {
+        let mut breakers = breakers::read(self.ports.documents).await?;
+        if breakers.values().any(|record| record.breaker.is_open()) {
+            let partners = partners::read(self.ports.documents).await?;
+            breakers.retain(|name, _| match partners.get(name) {
+                Known::Partner(partner) => partner.state == State::Enabled,
+                Known::Unreadable => true,
+                Known::No => false,
+            });
+        }
+        Ok(breakers)
     }
 
     /// Every partition that has something due and may be swept.

@@ -12,6 +12,7 @@ use std::{
 use hdrhistogram::Histogram;
 
 use super::Obligations;
+use crate::simulate::Latency;
 
 /// How far a run is, for whoever watches it.
 #[derive(Debug, Default)]
@@ -71,7 +72,7 @@ impl Default for Outcome {
             refused: BTreeMap::new(),
             failed: BTreeMap::new(),
             retried: 0,
-            latency: Histogram::new(3).expect("three digits are within the histogram's bounds"),
+            latency: Latency::histogram(),
             elapsed: Duration::ZERO,
             paused: Duration::ZERO,
             gave_up: false,
@@ -89,9 +90,7 @@ impl Outcome {
     }
 
     pub(super) fn record(&mut self, latency: Duration) {
-        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1);
-        // A histogram that resizes itself accepts everything; the result is for those that do not.
-        let _ = self.latency.record(micros);
+        Latency::note(&mut self.latency, latency);
     }
 
     /// Adds what one connection did.

@@ -1,6 +1,9 @@
 //! Checks one story against the ledger, message by message.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use crate::{
     clock::Timestamp,
@@ -30,6 +33,8 @@ pub(super) struct Checked {
     pub messages: u64,
     pub owed: u64,
     pub found: u64,
+    /// From received to applied, of each event as it should be.
+    pub applied_after: Vec<Duration>,
     /// Each with where, and in what way.
     pub damages: Vec<(Damage, String)>,
 }
@@ -133,7 +138,10 @@ fn check_message(checked: &mut Checked, key: &str, sent: &[Sent], found: &[Docum
             Ok(record) if record.event.dedupe_key != sent.dedupe_key || record.event.message_key() != key => {
                 checked.damages.push(wrong(format!("holds {}", record.event.dedupe_key)));
             }
-            Ok(_) => {}
+            // A clock that was set back in between makes no negative time.
+            Ok(record) => {
+                checked.applied_after.push((record.applied_at - record.received_at).to_std().unwrap_or_default())
+            }
         }
     }
     // What is left was not sent, or is the same once more under another id.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::check::{Checked, Damage};
+use crate::simulate::Latency;
 
 /// One kind of damage: how often, and where to look.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -15,7 +16,7 @@ pub struct Finding {
 }
 
 /// Everything that was found. Only zeros mean that every promise was kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Verdict {
     /// Messages and calls of which at least one callback left.
     pub messages: u64,
@@ -23,6 +24,8 @@ pub struct Verdict {
     pub owed: u64,
     /// Events in the ledger.
     pub found: u64,
+    /// Of the events that are as they should be: from received at the door to applied, by the target's own clock.
+    pub applied: Latency,
     /// Acknowledged, and not there.
     pub lost: Finding,
     /// There twice, or counted more often than it is there.

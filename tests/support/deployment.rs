@@ -1,9 +1,10 @@
-//! Processes to kill, and the stand-in for the Functions host between them.
+//! What is deployed: a broker, instances of the handler, the stand-in for the Functions host of each; processes to kill.
+#![allow(dead_code, reason = "every test binary uses a part of it")]
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,30 +19,17 @@ use sluice::{
 use tempfile::TempDir;
 use tokio::{net::TcpStream, task::JoinSet};
 
-use crate::support::{bus::invocation_of_amqp, config, cosmos::Emulator};
+use crate::support::{
+    bus::invocation_of_amqp,
+    config,
+    cosmos::Emulator,
+    server::{Process, ROOT, SLUICE, free_port},
+};
 
-const SLUICE: &str = env!("CARGO_BIN_EXE_sluice");
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Also for what was held by several brokers that were killed: it waits for its lock, 60 s.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// How often the timer of functions/sweep-retries fires.
 const SWEEP: Duration = Duration::from_secs(5);
-
-/// A child that is killed with SIGKILL: no handler runs, nothing is flushed.
-struct Process(Child);
-
-impl Process {
-    fn start(command: &mut Command) -> Self {
-        let command = command.env_remove("FUNCTIONS_CUSTOMHANDLER_PORT").env("RUST_LOG", "off");
-        Self(command.stdout(Stdio::null()).spawn().unwrap())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
 
 /// Where the handler's documents are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,19 +43,36 @@ pub enum Kept {
 /// Everything that a callback passes on its way.
 pub struct World {
     pub emulator: Option<Emulator>,
-    /// Where vendors send to.
-    pub handler: String,
-    port: u16,
+    instances: Vec<Instance>,
+    /// The configuration of all processes.
+    config: PathBuf,
     broker: SocketAddr,
     broker_process: Option<Process>,
-    handler_process: Option<Process>,
     folder: TempDir,
     /// The host's triggers.
     triggers: JoinSet<()>,
 }
 
+/// A handler.
+struct Instance {
+    port: u16,
+    process: Option<Process>,
+}
+
+impl Instance {
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
 impl World {
     pub async fn start(documents: Kept) -> Self {
+        Self::with(documents, 1, &Path::new(ROOT).join("sluice.toml")).await
+    }
+
+    /// So many instances of the handler, each with triggers and a timer of its own. Documents in a folder are one
+    /// instance's alone.
+    pub async fn with(documents: Kept, instances: usize, config: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // The broker's process must not process anything: its host finds no function but this one.
         let functions = folder.path().join("root/functions/health");
@@ -80,21 +85,21 @@ impl World {
                 Kept::InCosmos => Some(Emulator::http().with_containers()),
                 Kept::Embedded => None,
             },
-            handler: String::new(),
-            port: free().port(),
-            broker: free(),
+            instances: (0..instances).map(|_| Instance { port: free_port(), process: None }).collect(),
+            config: config.to_owned(),
+            broker: (Ipv4Addr::LOCALHOST, free_port()).into(),
             broker_process: None,
-            handler_process: None,
             folder,
             triggers: JoinSet::new(),
         };
-        world.handler = format!("http://127.0.0.1:{}", world.port);
         world.start_broker().await;
-        world.start_handler().await;
-        for function in ["process-sms", "process-email", "process-voice"] {
-            world.triggers.spawn(trigger(function, world.client(), world.handler.clone()));
+        for instance in 0..instances {
+            world.start_handler(instance).await;
+            for function in ["process-sms", "process-email", "process-voice"] {
+                world.triggers.spawn(trigger(function, world.client(), world.handler(instance)));
+            }
+            world.triggers.spawn(timer(world.handler(instance)));
         }
-        world.triggers.spawn(timer(world.handler.clone()));
         world
     }
 
@@ -105,9 +110,9 @@ impl World {
     pub async fn start_broker(&mut self) {
         let mut command = Command::new(SLUICE);
         command.args(["--port", "0", "--root"]).arg(self.folder.path().join("root"));
-        command.arg("--config").arg(Path::new(ROOT).join("sluice.toml"));
+        command.arg("--config").arg(&self.config);
         command.args(["--amqp", &self.broker.to_string()]).arg("--data").arg(self.broker_data());
-        self.broker_process = Some(Process::start(&mut command));
+        self.broker_process = Some(Process::start(quiet(&mut command)));
         let began = Instant::now();
         while TcpStream::connect(self.broker).await.is_err() {
             assert!(began.elapsed() < PATIENCE, "the broker does not listen");
@@ -115,17 +120,28 @@ impl World {
         }
     }
 
-    pub fn kill_handler(&mut self) {
-        self.handler_process.take().expect("it runs");
+    /// Where vendors send to.
+    pub fn handler(&self, instance: usize) -> String {
+        self.instances[instance].url()
     }
 
-    pub async fn start_handler(&mut self) {
+    /// The process of an instance that runs.
+    pub fn process(&self, instance: usize) -> &Process {
+        self.instances[instance].process.as_ref().expect("it runs")
+    }
+
+    pub fn kill_handler(&mut self, instance: usize) {
+        self.instances[instance].process.take().expect("it runs").kill();
+    }
+
+    pub async fn start_handler(&mut self, instance: usize) {
+        let port = self.instances[instance].port;
         let mut command = Command::new(SLUICE);
-        command.args(["serve", "--port", &self.port.to_string(), "--root", ROOT]);
+        command.args(["serve", "--port", &port.to_string(), "--root", ROOT]);
         command.envs(self.settings());
-        self.handler_process = Some(Process::start(&mut command));
+        self.instances[instance].process = Some(Process::start(quiet(&mut command)));
         let began = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.is_err() {
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
             assert!(began.elapsed() < PATIENCE, "the handler does not listen");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -137,6 +153,7 @@ impl World {
             ("SLUICE_BUS", "service-bus".to_owned()),
             ("ServiceBusConnection", connection_string(self.broker)),
             ("SLUICE_DATA", self.handler_data().display().to_string()),
+            ("SLUICE_CONFIG", self.config.display().to_string()),
         ];
         if let Some(emulator) = &self.emulator {
             settings.push(("SLUICE_DOCUMENTS", "cosmos".to_owned()));
@@ -192,8 +209,8 @@ impl World {
     }
 }
 
-fn free() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+fn quiet(command: &mut Command) -> &mut Command {
+    command.env("RUST_LOG", "off").stdout(Stdio::null())
 }
 
 /// A Service Bus trigger, as the Functions host has it: what was received is completed after a 200 and abandoned after

@@ -1,7 +1,9 @@
-//! The judge's own idea of a status, written from the vendors' documentation.
+//! The judges' own idea of a status, written from the vendors' documentation.
 //!
 //! It is deliberately naive (a table and a maximum) and shares no code with the product: two implementations that agree
 //! are worth more than one that is tested against itself.
+
+use chrono::TimeDelta;
 
 use crate::{clock::Timestamp, event::EventType};
 
@@ -53,4 +55,38 @@ pub fn possible_statuses(events: &[(EventType, Option<Timestamp>)]) -> Vec<Event
         .filter(|(_, at)| latest.is_none() || *at == latest)
         .map(|(event_type, _)| *event_type)
         .collect()
+}
+
+/// What is known of one event, when all that its message has are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    pub event_type: EventType,
+    /// By the vendor's word.
+    pub occurred_at: Option<Timestamp>,
+    pub received_at: Timestamp,
+    /// Its place in the vendor's own order.
+    pub sequence: Option<u64>,
+    /// What the world outside knows it by ([`crate::ledger::records::public_id`]).
+    pub public_id: String,
+}
+
+impl Known {
+    /// When it counts as having happened: by the vendor's word, unless that lies more than a day after the receipt; to
+    /// 100 ns.
+    pub fn happened_at(&self) -> Timestamp {
+        let at = match self.occurred_at {
+            Some(told) if told - self.received_at <= TimeDelta::hours(24) => told,
+            _ => self.received_at,
+        };
+        at - TimeDelta::nanoseconds(i64::from(at.timestamp_subsec_nanos() % 100))
+    }
+}
+
+/// The event that decides: of the highest rank the latest, then the vendor's last, then the one with the last public id.
+/// What is only counted ranks below all others. `None` where there are no events.
+pub fn deciding(events: &[Known]) -> Option<&Known> {
+    let place = |event: &Known| {
+        (rank(event.event_type).unwrap_or(0), event.happened_at(), event.sequence.unwrap_or(0), event.public_id.clone())
+    };
+    events.iter().max_by_key(|event| place(event))
 }
