@@ -1,7 +1,7 @@
 //! The scenarios: what happens to the system while vendors send to it, each with fixed seeds.
 //!
 //! A run sets up a [`World`], sends its plan while the scenario's script turns faults on and off, ends all faults, waits
-//! until the system is quiet, and asks the oracle. What a run waits for is that quiet, at the most for half a minute of
+//! until the system is quiet, and asks the oracle. What a run waits for is that quiet, at the most for a minute of
 //! real time; due times are not waited for, because the run's clock makes leaps.
 
 mod faulty;

@@ -139,7 +139,7 @@ async fn store_answers_again(world: &World, findings: &mut Findings) {
 
 /// The peace lasts until everything that faults can meet is in use.
 async fn in_use(world: &World) {
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const PATIENCE: Duration = Duration::from_secs(60);
     let began = Instant::now();
     sleep(PEACE).await;
     while world.partners[0].double.seen().is_empty() {

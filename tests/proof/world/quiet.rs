@@ -13,7 +13,7 @@ use sluice::{
 use super::{ARCHIVE, World};
 
 /// How long the system may take, once faults have ended.
-const BOUND: Duration = Duration::from_secs(30);
+const BOUND: Duration = Duration::from_secs(60);
 /// What happens late has happened by then: see `Rates::delay`.
 const LATE: Duration = Duration::from_millis(300);
 /// What is due later is not waited for: the clock makes leaps.
