@@ -131,7 +131,7 @@ async fn measure(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let seed = args.seed.unwrap_or_else(rand::random);
     let loads = args.loads();
     let mut report = Report::new(seed, &target);
-    println!("{}", report.head());
+    super::print(&format!("{}\n", report.head()))?;
     for (number, load) in loads.iter().enumerate() {
         let config = target.config();
         let cast =
@@ -157,10 +157,10 @@ async fn measure(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         // Processing is over by now, so its CPU is in the figure.
         let after = target.usage();
         let measured = Measured::new(load, &outcome, verdict, [before, memory, after], generator);
-        println!("{}", measured.line());
+        super::print(&format!("{}\n", measured.line()))?;
         report.loads.push(measured);
     }
-    println!("{}", report.foot());
+    super::print(&format!("{}\n", report.foot()))?;
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report).context("the report as JSON")?;
         std::fs::write(path, text + "\n").with_context(|| format!("--json {}", path.display()))?;
