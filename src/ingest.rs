@@ -90,8 +90,7 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
         }
     };
     let largest = config.largest_body(&app.config.ingest);
-    let (body, _room) =
-        read_body(app, largest, body, |read| pass.hold(read).map_err(|full| last_answer(shed(full).0))).await?;
+    let (body, _room) = read_body(app, &route, &mut pass, largest, body).await?;
     pass.enter().map_err(shed)?;
     let query = parts.uri.query().unwrap_or_default();
     let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -161,12 +160,13 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
 
 /// Reads a body up to this size, in the configured time. Nobody has vouched for it yet, so only a few large ones may be in
 /// memory at a time: a body beyond the usual limit comes with the room that it takes.
-/// What is not beyond it is in memory once `hold` has taken it.
+/// What is not beyond it is held by the pass.
 async fn read_body<'a>(
     app: &'a App,
+    route: &Route<'_>,
+    pass: &mut Pass<'_>,
     largest: u64,
     body: Body,
-    mut hold: impl FnMut(usize) -> Result<(), Rejected>,
 ) -> Result<(Bytes, Option<SemaphorePermit<'a>>), Rejected> {
     let usual = app.config.ingest.body_limit.as_u64();
     let read = async {
@@ -192,7 +192,7 @@ async fn read_body<'a>(
                 room = Some(free.map_err(|_| last_answer(try_again_later("too many large bodies at a time")))?);
             }
             if room.is_none() {
-                hold(data.len())?;
+                pass.hold(data.len()).map_err(|full| last_answer(shed(app, route, full)))?;
             }
             parts.push(data);
         }
@@ -221,9 +221,9 @@ fn last_answer(mut response: Response<Body>) -> Rejected {
 /// There is no room now.
 fn shed(app: &App, route: &Route, full: Full) -> Response<Body> {
     app.meter.add(&route.vendor, Count::Shed, 1);
-    if let Some(refused) = app.door.refused(app.clock.now()) {
+    if let Some(left_out) = app.door.refused.now() {
         let under_way = app.door.pressure().taken();
-        tracing::warn!(refused, under_way, vendor = %route.vendor, reason = %full, "more callbacks than can be made durable: 503");
+        tracing::warn!(left_out, under_way, vendor = %route.vendor, reason = %full, "more callbacks than can be made durable: 503");
     }
     try_again_later("too much at a time")
 }

@@ -4,26 +4,18 @@
 //! their first frame. The wait is bounded (`ingest.publish_timeout` and `spool_timeout`), so a limit on how many wait
 //! bounds memory, and how long the last of them waits for the broker. Each priority may fill a share only: the low ones
 //! half, the normal ones three quarters. What finds its share full is answered 503 before its body is read and its
-//! signature verified, which is cheap; the background has given way before ([`crate::pressure`]).
+//! signature verified, which is cheap ([`super::unread`] lets a small body go by); the background has given way before
+//! ([`crate::pressure`]).
 //!
 //! A body counts only as it arrives, and a callback only once it has: whoever sends slowly takes nobody's place.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
 
 use crate::{
-    clock::Timestamp,
     config::{Ingest, Priority},
     pressure::Pressure,
+    telemetry::Seldom,
 };
-
-/// Between two log lines about an overload.
-const QUIET: Duration = Duration::from_secs(10);
 
 /// What is under way at the door.
 #[derive(Debug)]
@@ -31,10 +23,8 @@ pub struct Door {
     callbacks: Arc<Pressure>,
     /// Of bodies, in bytes.
     memory: Pressure,
-    /// Refused since the last log line.
-    untold: AtomicU64,
-    /// When that was, in milliseconds since 1970.
-    told: AtomicI64,
+    /// For the log.
+    pub(super) refused: Seldom,
 }
 
 /// Why a callback is refused now: the caller answers 503.
@@ -70,8 +60,7 @@ impl Door {
         Self {
             callbacks: Arc::new(Pressure::new(limits.in_flight)),
             memory: Pressure::new(bytes),
-            untold: AtomicU64::new(0),
-            told: AtomicI64::new(i64::MIN),
+            refused: Seldom::default(),
         }
     }
 
@@ -91,15 +80,6 @@ impl Door {
             (true, _) => Err(Full::Callbacks),
             (false, true) => Err(Full::Memory),
         }
-    }
-
-    /// Counts a refusal. Returns how many there were since the last log line, once it is time for the next.
-    pub fn refused(&self, now: Timestamp) -> Option<u64> {
-        let (now, told) = (now.timestamp_millis(), self.told.load(Ordering::Relaxed));
-        self.untold.fetch_add(1, Ordering::Relaxed);
-        let is_time = u128::from(now.abs_diff(told)) >= QUIET.as_millis();
-        let mine = is_time && self.told.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        mine.then(|| self.untold.swap(0, Ordering::Relaxed))
     }
 }
 
@@ -137,8 +117,9 @@ impl Drop for Pass<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytesize::ByteSize;
-    use chrono::TimeDelta;
 
     use super::*;
 
@@ -199,18 +180,5 @@ mod tests {
         assert_eq!(door.knock(Priority::Normal).unwrap_err(), Full::Memory);
         drop((low, high));
         assert!(!door.memory.has_reached(1));
-    }
-
-    #[test]
-    fn an_overload_is_told_at_once_and_then_rarely() {
-        let door = door(4, 1000);
-        let start: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();
-        assert_eq!(door.refused(start), Some(1));
-        for seconds in 1..10 {
-            assert_eq!(door.refused(start + TimeDelta::seconds(seconds)), None);
-        }
-        assert_eq!(door.refused(start + TimeDelta::seconds(10)), Some(10));
-        // The clock was set back by an hour: it must not be silent for that long.
-        assert_eq!(door.refused(start - TimeDelta::hours(1)), Some(1));
     }
 }
