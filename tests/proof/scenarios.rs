@@ -112,7 +112,7 @@ pub fn run(scenario: Scenario, seed: u64) -> Report {
 
 fn not_quiet(loud: Vec<String>) -> Option<Finding> {
     let sample = loud.join("; ");
-    (!loud.is_empty()).then(|| Finding { kind: "not quiet", count: loud.len() as u64, key: None, sample })
+    (!loud.is_empty()).then_some(Finding { kind: "not quiet", count: loud.len() as u64, key: None, sample })
 }
 
 /// A run in which nothing was promised proves nothing.

@@ -279,6 +279,7 @@ impl World {
             backoff: Duration::from_millis(40),
             timeout: Duration::from_secs(5),
             patience: Duration::from_secs(5),
+            ..LoadOptions::default()
         };
         let (_stop, stopped) = watch::channel(false);
         let (target, clock) = (self.url.parse().unwrap(), self.clock.clone());

@@ -171,7 +171,8 @@ fn serve<S: State>(
             }
             Ok(()) => {}
         }
-        postman.deliver(Answers { group: group.drain(..).collect(), outcome });
+        let group = std::mem::replace(&mut group, Vec::with_capacity(GROUP));
+        postman.deliver(Answers { group, outcome });
         if let Err(error) = checkpoints.look(&connection)
             && let Some(left_out) = stuck.now()
         {

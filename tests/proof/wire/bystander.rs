@@ -102,7 +102,7 @@ fn instant(world: &World, stamp: Timestamp) -> Instant {
     let ago = (world.clock.now() - stamp).to_std().unwrap_or_default();
     let now = Instant::now();
     // After `index` jumps, those that were still to come lie between then and now.
-    let candidates = (0..=jumps.len()).map(|index| {
+    let mut candidates = (0..=jumps.len()).map(|index| {
         let still_to_come = BREAKER_OPEN * (jumps.len() - index) as u32;
         (index, now.checked_sub(ago.saturating_sub(still_to_come)).unwrap_or(now))
     });
@@ -110,7 +110,7 @@ fn instant(world: &World, stamp: Timestamp) -> Instant {
         index.checked_sub(1).is_none_or(|before| jumps[before] <= *at) && jumps.get(*index).is_none_or(|next| at < next)
     };
     // A stamp of the very moment of a jump fits nowhere.
-    candidates.clone().find(fits).or_else(|| candidates.last()).map_or(now, |(_, at)| at)
+    candidates.clone().find(fits).or_else(|| candidates.next_back()).map_or(now, |(_, at)| at)
 }
 
 /// When faults of this kind were noted.

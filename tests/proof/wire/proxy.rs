@@ -16,8 +16,11 @@ use tokio::{
 use super::Work;
 use crate::support::chaos_proxy::{ChaosProxy, Direction, Mode};
 
-/// Each with its name.
-pub const TRIALS: &[(&str, fn() -> Work)] = &[
+/// A name, and what is done under it.
+type Named = (&'static str, fn() -> Work);
+
+/// Every trial of the proxy itself.
+pub const TRIALS: &[Named] = &[
     ("a_cut_ends_connections_in_order_on_both_sides", || Box::pin(cut())),
     ("a_reset_breaks_connections_and_new_ones_too", || Box::pin(reset())),
     ("a_stall_forwards_nothing_and_loses_nothing", || Box::pin(stall())),
