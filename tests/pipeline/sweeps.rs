@@ -13,6 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use axum::http::{Request, StatusCode};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use sluice::{
@@ -150,6 +151,14 @@ impl World {
             self.app.documents.commit(Container::Retries, &partition, chunk).await
         });
         commits.buffer_unordered(16).try_for_each(|_| async { Ok(()) }).await.unwrap();
+    }
+
+    /// A partner that an operator has added: nobody else's breaker protects anything.
+    async fn partner(&self, name: &str) {
+        let request = Request::put(format!("/manage/partners/{name}")).header("x-sluice-operator", "ana");
+        let request = request.body(r#"{"endpoint":"https://example.com/"}"#.into()).unwrap();
+        let response = self.app.send(request).await;
+        assert_eq!(response.status(), StatusCode::CREATED);
     }
 
     async fn breaker(&self, partner: &str, state: State) {
@@ -292,6 +301,7 @@ async fn a_dead_partners_backlog_does_not_delay_another_partner_though_all_of_it
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behind_an_open_breaker_a_backlog_is_not_touched_and_delays_nobody() {
     let world = World::new(config(&[]));
+    world.partner("dead").await;
     world.breaker("dead", State::Open { until: world.clock.now() + Duration::from_secs(3600) }).await;
     let (p99, moved) = delay_beside_a_dead_partner(&world).await;
     assert!(p99 < LONGEST_DELAY, "{p99:?}");
@@ -303,6 +313,7 @@ async fn an_open_breaker_lets_one_record_through_when_its_probe_is_due_and_all_o
     let world = World::new(config(&[]));
     let instance = world.instance();
     let now = world.clock.now();
+    world.partner("dead").await;
     world.store(records(300, "d", Some("dead"), now)).await;
     // The first in line can never be published: it must not use up the probe.
     let unreadable = Operation::create("u", &json!({ "due_at": millis::text(now - Duration::from_secs(9)) }));
