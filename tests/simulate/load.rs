@@ -249,3 +249,20 @@ async fn asking_to_stop_ends_a_run_after_the_answers_on_their_way() {
     assert!((50..400).contains(&outcome.acked), "{}", outcome.acked);
     assert_eq!((outcome.sent, progress.done()), (outcome.acked, outcome.acked));
 }
+
+#[tokio::test]
+async fn asking_to_stop_while_the_target_is_away_is_no_giving_up() {
+    let nobody = TcpListener::bind(anywhere()).await.unwrap().local_addr().unwrap();
+    let (url, plan) = (format!("http://{nobody}").parse().unwrap(), plan_of(&["twilio"], shape(100, 12)));
+    let (stop, stopped) = watch::channel(false);
+    let progress = Arc::new(Progress::default());
+    let options = fast();
+    let (outcome, ()) =
+        tokio::join!(send(plan.clone(), &url, &options, Arc::new(SystemClock), progress, stopped), async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            stop.send_replace(true);
+        });
+    let outcome = outcome.unwrap();
+    assert!(outcome.stopped && !outcome.gave_up);
+    assert_eq!(outcome.acked, 0);
+}

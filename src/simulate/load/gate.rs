@@ -76,10 +76,14 @@ impl Gate {
         }
         let since = Instant::now();
         let mut next = State::GivenUp;
-        while since.elapsed() < self.patience && !*stop.borrow() {
+        while since.elapsed() < self.patience {
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
-                () = stopped(stop) => break,
+                // The others, who wait at the gate, hear of it too. Nobody has given up.
+                () = stopped(stop) => {
+                    next = State::Closed;
+                    break;
+                }
             }
             let knock = TcpStream::connect((self.host.as_str(), self.port));
             if let Ok(Ok(_)) = timeout(Duration::from_secs(1), knock).await {
