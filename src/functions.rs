@@ -22,7 +22,6 @@ use axum::{
     body::{Body, to_bytes},
     extract::State,
     http::{Method, Request, Response, StatusCode},
-    middleware::{self, Next},
     response::IntoResponse,
 };
 use futures_util::future::BoxFuture;
@@ -101,20 +100,16 @@ pub fn handler(app: Arc<App>) -> Router {
     Router::new().fallback(|State(app), request| answer(app, request)).with_state(app)
 }
 
-/// The custom handler behind a host that checks no keys, as `func start` does: it checks them itself. The Functions
-/// host in Azure has keys of its own, and nobody else reaches the handler there.
-pub fn handler_with_key(app: Arc<App>, key: FunctionKey) -> Router {
-    handler(app).layer(middleware::from_fn_with_state(key, check_key))
-}
-
-async fn check_key(State(key): State<FunctionKey>, request: Request<Body>, next: Next) -> Response<Body> {
+/// What the custom handler answers behind a host that checks no keys, as `func start` does: it checks them itself. The
+/// Functions host in Azure has keys of its own, and nobody else reaches the handler there.
+pub async fn answer_with_key(app: Arc<App>, key: &FunctionKey, request: Request<Body>) -> Response<Body> {
     let first = first_segment(request.uri().path());
     let is_keyed =
         |function: &Function| matches!(function.entry, Entry::Keyed(segment, _) if first.eq_ignore_ascii_case(segment));
     if FUNCTIONS.iter().any(is_keyed) && !key.admits(&request) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    next.run(request).await
+    answer(app, request).await
 }
 
 /// `incoming` of `/incoming/twilio`.

@@ -98,13 +98,13 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
     let signed = vendors::Request { method: &parts.method, url: &url, headers: &parts.headers, body: &body };
     let now = app.clock.now();
     if let Some(handshake) = vendor.probe(&signed) {
-        return Ok(handshake::shake(app, &route.vendor, handshake).await);
+        return Ok(Box::pin(handshake::shake(app, &route.vendor, handshake)).await);
     }
     if let Err(refusal) = app.certificates.verify(vendor.as_ref(), &signed, now).await {
         return Err(refuse(app, &route, &refusal).into());
     }
     if let Some(handshake) = vendor.handshake(&signed, now) {
-        return Ok(handshake::shake(app, &route.vendor, handshake).await);
+        return Ok(Box::pin(handshake::shake(app, &route.vendor, handshake)).await);
     }
 
     let identity = vendor.identify(&signed);

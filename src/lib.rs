@@ -49,6 +49,7 @@ pub mod host;
 pub mod ingest;
 pub mod lease;
 pub mod ledger;
+pub(crate) mod listener;
 pub mod local;
 pub mod outbound;
 pub mod package;

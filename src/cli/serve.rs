@@ -1,16 +1,30 @@
 //! `sluice serve`: the custom handler.
 
-use std::{net::Ipv4Addr, process::ExitCode};
+use std::{net::Ipv4Addr, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
+use axum::body::Body;
 use clap::Args;
-use tokio::net::TcpListener;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::{net::TcpListener, sync::watch};
 
 use super::{Places, run::RunArgs};
-use crate::{config::in_azure, functions, host::FunctionKey, local::engine::Engine, telemetry};
+use crate::{
+    app::App,
+    config::in_azure,
+    functions,
+    host::FunctionKey,
+    listener::{Answer, Listener},
+    local::engine::Engine,
+    telemetry,
+};
 
 /// The Functions host tells the handler its port in this variable.
 pub(super) const PORT_VARIABLE: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
+
+/// Far more connections than the Functions host opens. How many requests may be under way is the door's to say.
+const MAX_CONNECTIONS: usize = 4096;
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -56,35 +70,37 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("127.0.0.1:{} cannot be bound", args.port))?;
     tracing::info!(address = %listener.local_addr()?, "the custom handler is ready");
-    let handler = match in_azure {
-        true => functions::handler(engine.app.clone()),
-        // `func start` checks no keys, and whoever has an account on this machine reaches the handler's port.
-        false => {
-            let key = FunctionKey::new(engine.app.config.admin_key());
-            functions::handler_with_key(engine.app.clone(), key)
-        }
-    };
-    axum::serve(NoDelay(listener), handler).with_graceful_shutdown(interrupted).await?;
+    // `func start` checks no keys, and whoever has an account on this machine reaches the handler's port.
+    let key = (!in_azure).then(|| FunctionKey::new(engine.app.config.admin_key()));
+    let handler = Handler { app: engine.app.clone(), key };
+    // The host keeps idle connections for as long as it likes.
+    let listener = Listener { listener, answer: handler, header_timeout: None, max_connections: MAX_CONNECTIONS };
+    let (stopping, stop) = watch::channel(false);
+    let serving = tokio::spawn(listener.run(stop));
+    interrupted.await;
+    // The listener may be gone already, which is as good as having been told.
+    let _ = stopping.send(true);
+    serving.await.context("the custom handler failed")?;
     meter.abort();
     engine.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Accepts connections without Nagle's delay.
-struct NoDelay(TcpListener);
+/// The functions, as the Functions host calls them.
+struct Handler {
+    app: Arc<App>,
+    /// `None`: the host has checked it.
+    key: Option<FunctionKey>,
+}
 
-impl axum::serve::Listener for NoDelay {
-    type Io = tokio::net::TcpStream;
-    type Addr = std::net::SocketAddr;
+impl Answer for Handler {
+    type Connection = ();
 
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (stream, address) = axum::serve::Listener::accept(&mut self.0).await;
-        // A socket that refuses the option only answers more slowly.
-        stream.set_nodelay(true).ok();
-        (stream, address)
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        self.0.local_addr()
+    async fn answer(&self, (): &(), request: Request<Incoming>) -> Response<Body> {
+        let (app, request) = (self.app.clone(), request.map(Body::new));
+        match &self.key {
+            Some(key) => functions::answer_with_key(app, key, request).await,
+            None => functions::answer(app, request).await,
+        }
     }
 }

@@ -50,6 +50,18 @@ impl Certificates {
     pub async fn verify(&self, vendor: &dyn Vendor, request: &Request<'_>, now: Timestamp) -> Result<(), Refusal> {
         let verdict = vendor.verify(request, now, &mut Trace::off());
         let Err(Refusal::CertificateNeeded(url)) = verdict else { return verdict };
+        // In a box: few requests come this far, and all of them would carry its size around.
+        Box::pin(self.fetch(url, vendor, request, now)).await
+    }
+
+    /// Fetches a certificate, and verifies again.
+    async fn fetch(
+        &self,
+        url: String,
+        vendor: &dyn Vendor,
+        request: &Request<'_>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         if self.failed_lately(&url) {
             return Err(Refusal::CertificateNeeded(url));
         }

@@ -48,7 +48,9 @@ pub async fn publish(app: &App, envelope: Envelope<'_>, channel: Channel, body: 
 
     let mut broker = None;
     if encoded.len() as u64 > limits.claim_check_above.as_u64() {
-        match timeout_at(deadline, check_in(app.blobs.as_ref(), &envelope.id, envelope.time, body.clone())).await {
+        // In a box, like the spool below: what is rarely gone through must not make every request's future larger.
+        let checked_in = Box::pin(check_in(app.blobs.as_ref(), &envelope.id, envelope.time, body.clone()));
+        match timeout_at(deadline, checked_in).await {
             Ok(Ok(name)) => {
                 (envelope.data, envelope.data_base64) = (None, None);
                 envelope.dataref = Some(name.into());
@@ -72,7 +74,7 @@ pub async fn publish(app: &App, envelope: Envelope<'_>, channel: Channel, body: 
     if let Some(left_out) = app.spooling.now() {
         tracing::warn!(envelope = envelope.id, problem = broker, left_out, "a callback goes to the spool");
     }
-    spool(app, topic, &envelope, &message_of(&envelope, channel, encoded), broker).await
+    Box::pin(spool(app, topic, &envelope, &message_of(&envelope, channel, encoded), broker)).await
 }
 
 async fn spool(

@@ -12,7 +12,7 @@
 //! | [`route`] | route templates, and which function a request belongs to |
 //! | [`schedule`], [`ncrontab`], `time_span` | when a timer fires |
 //! | `run` | the host itself, and how it stops |
-//! | `listener`, `forward`, `body` | connections; one request; its body's deadline |
+//! | `forward`, `body` | one request; its body's deadline |
 //! | [`handler`] | the way to the handler in this process |
 //! | `invoke` | a call by the JSON protocol, with every way it can fail |
 //! | `outputs` | what an answer writes to output bindings |
@@ -28,7 +28,6 @@ pub mod handler;
 pub mod host_json;
 mod invoke;
 mod json;
-mod listener;
 mod names;
 pub mod ncrontab;
 mod outputs;

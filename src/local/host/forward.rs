@@ -6,7 +6,6 @@
 //! what they sent, and some of them send chunks.
 
 use std::{
-    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,13 +14,11 @@ use std::{
 };
 
 use axum::body::Body;
-use futures_util::FutureExt;
 use http::{
     HeaderValue, Request, Response, StatusCode,
     header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER},
 };
 use hyper::body::Incoming;
-use tracing::error;
 
 use super::{
     body::TimedBody,
@@ -29,7 +26,10 @@ use super::{
     invoke::{HOST_VERSION, INVOCATION_ID, InvocationIds, VERSION, header_value},
     route::Routes,
 };
-use crate::host::FunctionKey;
+use crate::{
+    host::FunctionKey,
+    listener::{Answer, status},
+};
 
 /// What all connections share.
 pub(super) struct Forwarder {
@@ -43,9 +43,11 @@ pub(super) struct Forwarder {
     pub(super) has_home_page: bool,
 }
 
-impl Forwarder {
-    /// Answers a request. `late` belongs to the connection, which has one request at a time.
-    pub(super) async fn answer(&self, request: Request<Incoming>, late: &Arc<AtomicBool>) -> Response<Body> {
+impl Answer for Forwarder {
+    /// Whether the body at hand took too long.
+    type Connection = Arc<AtomicBool>;
+
+    async fn answer(&self, late: &Arc<AtomicBool>, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
         let Some(route) = self.routes.find(request.method(), path) else {
             // Function names are no paths: what is behind a queue or a timer cannot be reached from outside.
@@ -60,16 +62,7 @@ impl Forwarder {
         // Overwrites what a client may have sent: the id is trusted in logs.
         head.headers.insert(INVOCATION_ID, header_value(self.ids.next()));
         let body = Body::new(TimedBody::new(body, self.body_timeout, late.clone()));
-        // Within the future: a panic before its first await counts, too.
-        let call = async move { self.handler.call(Request::from_parts(head, body)).await };
-        // A panic costs one request. Without this it would cost the connection, and the client its answer.
-        let response = match AssertUnwindSafe(call).catch_unwind().await {
-            Ok(response) => response,
-            Err(_) => {
-                error!("the handler panicked at a forwarded request");
-                status(StatusCode::INTERNAL_SERVER_ERROR)
-            }
-        };
+        let response = self.handler.call(Request::from_parts(head, body)).await;
         if late.load(Ordering::Relaxed) {
             // Not 408: a 4xx is final for some vendors.
             let mut response = status(StatusCode::SERVICE_UNAVAILABLE);
@@ -79,7 +72,9 @@ impl Forwarder {
         }
         response
     }
+}
 
+impl Forwarder {
     fn home_page(&self) -> Response<Body> {
         if !self.has_home_page {
             return status(StatusCode::NO_CONTENT);
@@ -88,10 +83,4 @@ impl Forwarder {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         response
     }
-}
-
-fn status(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    response
 }

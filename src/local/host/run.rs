@@ -11,7 +11,6 @@ use super::{
     give_way::{GiveWay, Work},
     handler::Handler,
     invoke::{InvocationIds, Invoker},
-    listener::Listener,
     outputs::Outputs,
     route::Routes,
     service_bus::ServiceBusLoop,
@@ -22,6 +21,7 @@ use crate::{
     clock::SharedClock,
     config::Config,
     host::{FunctionKey, value::DataType},
+    listener::Listener,
     local::tables::Tables,
     pressure::Pressure,
 };
@@ -89,7 +89,7 @@ pub struct Unsupported {
 
 /// A host that is ready to run.
 pub struct OneMachineHost<S> {
-    listener: Listener,
+    listener: Listener<Forwarder>,
     service_bus: Vec<ServiceBusLoop<S>>,
     timers: Vec<TimerLoop>,
     drain_deadline: Duration,
@@ -163,8 +163,8 @@ impl<S: Subscriptions> OneMachineHost<S> {
         };
         let listener = Listener {
             listener,
-            forwarder,
-            header_timeout: options.header_timeout,
+            answer: forwarder,
+            header_timeout: Some(options.header_timeout),
             max_connections: options.max_connections,
         };
         Ok(Self { listener, service_bus, timers, drain_deadline: options.drain_deadline })

@@ -1,17 +1,16 @@
-//! Connections: accepted up to a limit, served by HTTP/1.1, drained at the end.
+//! Connections: accepted up to a limit, served by HTTP/1.1, drained at the end. The one-machine host has its clients here,
+//! and the custom handler has the Functions host.
 //!
 //! Clients keep their connections for the next request, so the limit may be reached while nothing is going on. Whoever
 //! comes then must not wait for an idle neighbour: as many connections again are served, each for one request. What
 //! is too much is for the handler to say, which knows how much a request matters.
 
-use std::{
-    convert::Infallible,
-    io::ErrorKind,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{convert::Infallible, io::ErrorKind, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use hyper::{server::conn::http1, service::service_fn};
+use axum::body::Body;
+use futures_util::FutureExt;
+use http::{Request, Response, StatusCode};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -23,8 +22,6 @@ use tokio::{
 };
 use tracing::{debug, error, warn};
 
-use super::forward::Forwarder;
-
 /// A wait after a failed accept, which mostly means that the process has no file descriptors left.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long the headers of a connection beyond the limit may take.
@@ -32,23 +29,36 @@ const HURRY: Duration = Duration::from_secs(2);
 /// What a request's head may take of memory; vendors' have a few KB. Bodies pass through in pieces of this size.
 const BUFFER: usize = 64 * 1024;
 
-/// The HTTP side of the host.
-pub(super) struct Listener {
-    pub(super) listener: TcpListener,
-    pub(super) forwarder: Forwarder,
-    pub(super) header_timeout: Duration,
-    pub(super) max_connections: usize,
+/// What answers the requests of all connections.
+pub(crate) trait Answer: Send + Sync + 'static {
+    /// What it keeps of a connection, which has one request at a time.
+    type Connection: Clone + Default + Send + Sync + 'static;
+
+    fn answer(
+        &self,
+        connection: &Self::Connection,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + Send;
 }
 
-impl Listener {
+/// A listener, and what answers behind it.
+pub(crate) struct Listener<A> {
+    pub listener: TcpListener,
+    pub answer: A,
+    /// How long a request's head may take; a connection idle for as long is closed. `None`: for ever, for a peer that is
+    /// trusted, and that may send its next request on a connection at the very moment when it would be closed.
+    pub header_timeout: Option<Duration>,
+    pub max_connections: usize,
+}
+
+impl<A: Answer> Listener<A> {
     /// Serves until `stop`; then lets the requests at hand finish.
-    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut http = http1::Builder::new();
-        // Also ends connections that stay idle for as long.
         http.timer(TokioTimer::new()).header_read_timeout(self.header_timeout).max_buf_size(BUFFER);
         let mut once = http.clone();
-        once.header_read_timeout(self.header_timeout.min(HURRY)).keep_alive(false);
-        let forwarder = Arc::new(self.forwarder);
+        once.header_read_timeout(self.header_timeout.map(|limit| limit.min(HURRY))).keep_alive(false);
+        let answer = Arc::new(self.answer);
         let places = Arc::new(Semaphore::new(2 * self.max_connections));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
@@ -65,11 +75,19 @@ impl Listener {
                 }
                 // A client, once there is a place for it; until then it waits in the kernel's queue.
                 (place, stream) = accept(&self.listener, &places) => {
-                    let forwarder = forwarder.clone();
-                    let late = Arc::new(AtomicBool::new(false));
+                    let answer = answer.clone();
+                    let connection = A::Connection::default();
                     let service = service_fn(move |request| {
-                        let (forwarder, late) = (forwarder.clone(), late.clone());
-                        async move { Ok::<_, Infallible>(forwarder.answer(request, &late).await) }
+                        let (answer, connection) = (answer.clone(), connection.clone());
+                        async move {
+                            // A panic costs one request. Without this it would cost the connection, and the client its
+                            // answer.
+                            let answered = AssertUnwindSafe(answer.answer(&connection, request)).catch_unwind().await;
+                            Ok::<_, Infallible>(answered.unwrap_or_else(|_| {
+                                error!("the handler panicked at a request");
+                                status(StatusCode::INTERNAL_SERVER_ERROR)
+                            }))
+                        }
                     });
                     let is_crowded = places.available_permits() < self.max_connections;
                     let http = if is_crowded { &once } else { &http };
@@ -108,4 +126,11 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (tokio::sync
             }
         }
     }
+}
+
+/// An answer without a body.
+pub(crate) fn status(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
 }
