@@ -44,6 +44,13 @@ def scratch():
     return tempfile.TemporaryDirectory(prefix="sluice-bench.")
 
 
+def memory():
+    """A folder in memory, for a broker that stands for Service Bus: its disk is no part of what is measured."""
+    if not os.path.ismount("/dev/shm"):
+        fail("needs /dev/shm, for a broker whose files are in memory")
+    return tempfile.TemporaryDirectory(prefix="sluice-bench.", dir="/dev/shm")
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

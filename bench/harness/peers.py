@@ -72,22 +72,23 @@ PROGRAMS = {
 }
 
 
-def compare(folder, requests, rounds, seconds, programs, connections=CONNECTIONS):
+def compare(folder, memory, requests, rounds, seconds, programs, connections=CONNECTIONS):
     """Every program's turn, so often; a list of figures for each turn."""
     # The handler's rate at each number of connections, with room.
     requests.at_least(50_000 * (WARM_UP + seconds * len(connections)))
     turns = []
     for number in range(rounds):
         for name in programs:
-            turn = measure(name, f"{folder}/{number}.{name.replace(', ', '-')}", requests, seconds, connections)
+            turn_name = f"{number}.{name.replace(', ', '-')}"
+            turn = measure(name, f"{folder}/{turn_name}", f"{memory}/{turn_name}", requests, seconds, connections)
             turns.append({"program": name, "round": number, **turn})
             print(f"    round {number + 1}  {line(turns[-1])}", flush=True)
     return turns
 
 
-def measure(name, data, requests, seconds, connections):
+def measure(name, data, broker_data, requests, seconds, connections):
     amqp = free_port()
-    broker = sluice.one_machine(f"{data}.broker", core=OTHER_CORE, env=sluice.INGEST_ONLY, amqp=amqp)
+    broker = sluice.one_machine(broker_data, core=OTHER_CORE, env=sluice.INGEST_ONLY, amqp=amqp)
     program = PROGRAMS[name](data, amqp)
     turn = {"start_ms": program.until_2xx(requests.first()) * 1000, "loads": {}}
     # Pools open their links with the first requests, and Node compiles what is hot: neither is what is measured.
@@ -101,13 +102,15 @@ def measure(name, data, requests, seconds, connections):
         load["rss_mb"] = program.memory_mb()
         acked, used = acked + load["acked"], load["used"]
         turn["loads"][str(count)] = load
-    kept = sluice.waiting(f"{data}.broker")
+    kept = sluice.waiting(broker_data)
     spooled = sluice.status(data, sluice.over_amqp(amqp))["spool"] if name == "sluice" else 0
     if kept + spooled < acked:
         fail(f"LOST by {name}: {acked} acknowledged, {kept} in the broker, {spooled} spooled")
     turn |= {"acked": acked, "kept": kept, "spooled": spooled, "rss_peak_mb": program.memory_mb("VmHWM")}
     program.stop()
     broker.stop()
+    # Memory for the next one.
+    shutil.rmtree(broker_data)
     return turn
 
 

@@ -17,10 +17,13 @@ class Result:
     figures: dict = field(default_factory=dict)
 
     def verdict(self):
+        if not self.target:
+            return "for comparison"
         return {True: "met", False: "MISSED", None: "measured, but less than the target asks for"}[self.met]
 
     def text(self):
-        return f"  {self.row:<4} {self.verdict()}: {self.measured}   (target {self.target})"
+        target = f"   (target {self.target})" if self.target else ""
+        return f"  {self.row:<4} {self.verdict()}: {self.measured}{target}"
 
     def markdown(self):
         return f"| {self.row} | {self.what} | {self.target} | {self.measured} | {self.verdict()} |"

@@ -53,16 +53,17 @@ def handler(data, amqp):
 class OverAmqp:
     """The handler on the one core; its broker (with the processors, or without) on the other."""
 
-    def __init__(self, data, processors=False):
+    def __init__(self, data, processors=False, broker=None):
         self.data, self.amqp = data, free_port()
+        self.broker_data = broker or f"{data}.broker"
         env = None if processors else INGEST_ONLY
-        self.broker = one_machine(f"{data}.broker", core=OTHER_CORE, env=env, amqp=self.amqp)
+        self.broker = one_machine(self.broker_data, core=OTHER_CORE, env=env, amqp=self.amqp)
         self.server = handler(data, self.amqp)
         self.server.until_healthy()
 
     def kept(self):
-        """Callbacks on disk: in the broker, and in the handler's spool."""
-        return waiting(f"{self.data}.broker") + status(self.data, over_amqp(self.amqp))["spool"]
+        """Callbacks in the broker's files, and in the handler's spool."""
+        return waiting(self.broker_data) + status(self.data, over_amqp(self.amqp))["spool"]
 
     def stop(self):
         self.server.stop()

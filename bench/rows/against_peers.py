@@ -7,7 +7,7 @@ from harness.result import Result, median, spread
 def p3_p14(bench):
     programs = ["sluice", "node", "python, pool"]
     peers.install(programs)
-    turns = peers.compare(bench.folder, bench.requests, bench.pairs, bench.seconds, programs, connections=(64,))
+    turns = peers.compare(bench.folder, bench.memory, bench.requests, bench.pairs, bench.seconds, programs, connections=(64,))
     results = []
     for other, times, share in (("node", 5, 3), ("python, pool", 25, 15)):
         faster, leaner = peers.ratios(turns, other)
