@@ -131,7 +131,17 @@ async fn status_tells_of_the_documents_where_the_bus_is_service_bus() {
 fn bench(folder: &Path, data: &str, arguments: &[&str]) -> (Output, serde_json::Value) {
     let json = folder.join("bench.json");
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
-    command.args(["bench", "--vendor", "twilio", "--seconds", "1", "--seed", "1", "--root", env!("CARGO_MANIFEST_DIR")]);
+    command.args([
+        "bench",
+        "--vendor",
+        "twilio",
+        "--seconds",
+        "1",
+        "--seed",
+        "1",
+        "--root",
+        env!("CARGO_MANIFEST_DIR"),
+    ]);
     command.arg("--data").arg(folder.join(data)).arg("--json").arg(&json).args(arguments);
     // Set, it would make the server a handler that waits for its host.
     let output = command.env("FUNCTIONS_CUSTOMHANDLER_PORT", "1").output().unwrap();

@@ -12,9 +12,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     FileLock, OpenError, Profile, StorageError,
-    answers::{Answers, Job, Postman, Task},
     checkpoints::Checkpoints,
-    in_words, open_writer,
+    in_words,
+    job::{Job, Task},
+    open_writer,
 };
 use crate::telemetry::Seldom;
 
@@ -22,8 +23,6 @@ use crate::telemetry::Seldom;
 const QUEUED: usize = 2048;
 /// Jobs in one transaction: enough to pay for the flush, few enough to keep the wait short.
 const GROUP: usize = 512;
-/// How often the thread yields to gather a larger group, at the most.
-const YIELDS: u32 = 4;
 
 /// What the writer's jobs share besides the database, kept in step with it.
 pub trait State: Send + 'static {
@@ -94,11 +93,10 @@ impl<S: State> Writer<S> {
         let state = load(&mut connection).map_err(OpenError::sqlite(path))?;
         let (jobs, queue) = mpsc::channel(QUEUED);
         let checkpoint_pages = profile.checkpoint_pages;
-        let postman = Postman::start();
         let handle = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                serve(connection, state, queue, &postman, checkpoint_pages);
+                serve(connection, state, queue, checkpoint_pages);
                 // Only now: the next owner must find the file closed.
                 drop(lock);
             })
@@ -148,7 +146,6 @@ fn serve<S: State>(
     connection: Connection,
     mut state: S,
     mut queue: mpsc::Receiver<Box<dyn Job<S>>>,
-    postman: &Postman<S>,
     checkpoint_pages: u32,
 ) {
     let mut group = Vec::with_capacity(GROUP);
@@ -171,8 +168,9 @@ fn serve<S: State>(
             }
             Ok(()) => {}
         }
-        let group = std::mem::replace(&mut group, Vec::with_capacity(GROUP));
-        postman.deliver(Answers { group, outcome });
+        for job in group.drain(..) {
+            job.answer(outcome.clone());
+        }
         if let Err(error) = checkpoints.look(&connection)
             && let Some(left_out) = stuck.now()
         {
@@ -186,19 +184,14 @@ fn serve<S: State>(
 }
 
 /// Lets those go first who are about to send a job: they run while this thread yields. An idle machine returns at once,
-/// and a busy one commits larger groups, each of which costs one flush.
+/// and a busy one commits larger groups, each of which costs one flush. Once is enough: where flushes are slow, jobs
+/// gather behind them anyway.
 fn gather<S: State>(group: &mut Vec<Box<dyn Job<S>>>, queue: &mut mpsc::Receiver<Box<dyn Job<S>>>) {
-    for _ in 0..YIELDS {
-        let before = group.len();
-        std::thread::yield_now();
-        while group.len() < GROUP
-            && let Ok(job) = queue.try_recv()
-        {
-            group.push(job);
-        }
-        if group.len() == before {
-            return;
-        }
+    std::thread::yield_now();
+    while group.len() < GROUP
+        && let Ok(job) = queue.try_recv()
+    {
+        group.push(job);
     }
 }
 
