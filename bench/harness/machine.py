@@ -1,7 +1,8 @@
 """What is measured where: programs, cores, ports, the machine's description.
 
 SLUICE=PATH takes that executable (and the examples beside it) instead of building one. Where it is of another version, its
-sluice.toml, host.json and functions/ belong to it: SLUICE_ROOT=DIR has them.
+sluice.toml, host.json and functions/ belong to it: SLUICE_ROOT=DIR has them. BROKER_FILES=DIR is where the broker's files are
+in P2 and P3, instead of /dev/shm.
 """
 
 import os
@@ -46,9 +47,10 @@ def scratch():
 
 def memory():
     """A folder in memory, for a broker that stands for Service Bus: its disk is no part of what is measured."""
-    if not os.path.ismount("/dev/shm"):
-        fail("needs /dev/shm, for a broker whose files are in memory")
-    return tempfile.TemporaryDirectory(prefix="sluice-bench.", dir="/dev/shm")
+    folder = os.environ.get("BROKER_FILES", "/dev/shm")
+    if not os.path.isdir(folder):
+        fail(f"{folder} is no folder: BROKER_FILES=DIR says where the broker's files of P2 and P3 may be")
+    return tempfile.TemporaryDirectory(prefix="sluice-bench.", dir=folder)
 
 
 def free_port():
