@@ -14,7 +14,7 @@ use super::{ARCHIVE, World};
 
 /// How long the system may take, once faults have ended.
 const BOUND: Duration = Duration::from_secs(60);
-/// What happens late has happened by then: see `Rates::delay`.
+/// What happens late has happened by then (see `Rates::delay`), unless the machine is busy: so it is waited for twice.
 const LATE: Duration = Duration::from_millis(300);
 /// What is due later is not waited for: the clock makes leaps.
 const LEAP: Duration = Duration::from_secs(8);
@@ -29,6 +29,7 @@ impl World {
             let mut loud = self.loud().await;
             if loud.is_empty() {
                 // What moved from the store to the bus between two looks at them was seen in neither.
+                tokio::time::sleep(LATE).await;
                 loud = self.loud().await;
             }
             if loud.is_empty() || began.elapsed() > BOUND {
