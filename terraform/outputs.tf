@@ -24,6 +24,21 @@ output "key_vault" {
   value       = { name = module.naming.key_vault, secrets = module.vault.secrets }
 }
 
+output "hosting" {
+  description = "How packages are deployed: flex takes a zip, dedicated runs it from its container."
+  value       = var.hosting
+}
+
+output "reachable" {
+  description = "Host names of the apps that can be called from outside."
+  value       = [for app in sort(keys(module.app)) : module.app[app].host_name if contains(["ingest", "ops"], app) || !local.private]
+}
+
+output "overflow_account" {
+  description = "Storage account of bodies that exceed the bus's limit."
+  value       = module.storage.overflow_account
+}
+
 output "service_bus" {
   description = "Host name of the namespace."
   value       = module.messaging.fully_qualified_namespace
