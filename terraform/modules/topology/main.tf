@@ -32,12 +32,12 @@ locals {
     ops    = "Storage Blob Data Contributor"
   }
 
-  # The door writes what the bus did not take in time, and reads one document to tell whether the store is well. The
-  # others work with every container.
+  # The door writes what the bus did not take in time; its counts and the document by which it tells whether the store is well
+  # are in the registry. The others work with every container.
   documents = merge(
     {
       "ingest:spool"    = { app = "ingest", container = "spool", writes = true }
-      "ingest:registry" = { app = "ingest", container = "registry", writes = false }
+      "ingest:registry" = { app = "ingest", container = "registry", writes = true }
     },
     { for app in keys(local.topology.apps) : app => { app = app, container = null, writes = true } if app != "ingest" },
   )

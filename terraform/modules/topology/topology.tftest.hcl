@@ -79,6 +79,14 @@ run "every_app_can_work_with_documents" {
     condition     = alltrue([for grant in values(output.documents) : grant.container != null if grant.app == "ingest"])
     error_message = "the door has no business with the ledger"
   }
+  assert {
+    condition = alltrue([
+      for app in keys(output.apps) : anytrue([
+        for grant in values(output.documents) : grant.app == app && grant.writes && (grant.container == null || grant.container == "registry")
+      ])
+    ])
+    error_message = "every app writes its counts, and a document that its health depends on, into the registry"
+  }
 }
 
 run "documents_are_found_by_an_index" {
