@@ -109,6 +109,36 @@ resource "azurerm_monitor_metric_alert" "dead_letters" {
   }
 }
 
+# The age of the oldest message is told by whoever receives it: a processor that is stopped tells nothing. The broker does.
+resource "azurerm_monitor_metric_alert" "backlog" {
+  name                = "backlog-${var.name}"
+  resource_group_name = var.resource_group_name
+  scopes              = [var.namespace_id]
+  description         = "Messages pile up in a topic: a processor does not run, or takes less than comes in."
+  severity            = 1
+  frequency           = "PT5M"
+  window_size         = "PT15M"
+  tags                = var.tags
+
+  criteria {
+    metric_namespace = "Microsoft.ServiceBus/namespaces"
+    metric_name      = "ActiveMessages"
+    aggregation      = "Minimum"
+    operator         = "GreaterThan"
+    threshold        = var.backlog
+
+    dimension {
+      name     = "EntityName"
+      operator = "Include"
+      values   = ["*"]
+    }
+  }
+
+  action {
+    action_group_id = azurerm_monitor_action_group.this.id
+  }
+}
+
 resource "azurerm_monitor_metric_alert" "throttled" {
   name                = "bus-throttled-${var.name}"
   resource_group_name = var.resource_group_name

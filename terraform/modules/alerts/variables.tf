@@ -28,6 +28,12 @@ variable "emails" {
   type        = set(string)
 }
 
+variable "backlog" {
+  description = "Messages of a topic that may wait for a quarter of an hour before somebody is told."
+  type        = number
+  default     = 1000
+}
+
 variable "namespace_id" {
   description = "Resource id of the Service Bus namespace."
   type        = string
