@@ -10,7 +10,7 @@ use crate::{azure::topology::describe, local::host::FunctionApp};
 
 /// Print what Terraform creates for this configuration, as JSON
 ///
-/// terraform/modules/topology reads it. After a change of [bus], [outbox] or of a function folder:
+/// terraform/modules/topology reads it. After a change of the bus, of the outbox or of a function folder:
 ///
 ///   sluice topology > terraform/modules/topology/topology.json
 #[derive(Debug, Args)]
