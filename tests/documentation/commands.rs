@@ -12,7 +12,6 @@ pub const EXCUSED: &[(&str, &str)] = &[
     ("refused.trace", "reads a file that the reader has captured"),
     ("inspector.har", "reads a file that the reader has captured"),
     ("request.txt", "reads a file that the reader has captured"),
-    ("replay --vendor twilio --rate", "asks a person before it does anything"),
     ("replay --subscription callbacks/sms --reason", "asks a person before it does anything"),
     ("replays pause ID", "has a placeholder"),
     ("--amqp 127.0.0.1:5672", "is a server, and takes a port that may be in use; tests/amqp_endpoint has it"),
@@ -108,9 +107,18 @@ impl Command {
         self.text.split_whitespace().next().unwrap_or_default()
     }
 
-    /// Makes a folder that later commands write into.
+    /// Makes a folder that later commands write into, or tells Sluice something on its standard input.
     fn prepares(&self) -> bool {
-        self.program() == "mkdir"
+        match self.program() {
+            "mkdir" => true,
+            "echo" | "printf" => self.text.contains("| sluice "),
+            _ => false,
+        }
+    }
+
+    /// The page itself says so, in the command's comment. Here nobody answers.
+    fn asks(&self) -> bool {
+        self.text.split_once(" # ").is_some_and(|(_, comment)| comment.contains("asks"))
     }
 
     fn is_sluice(&self) -> bool {
@@ -131,6 +139,7 @@ impl Command {
                 used.insert(text);
                 Fate::Excused(reason)
             }
+            None if self.asks() => Fate::Excused("asks a person before it does anything"),
             None => Fate::Run,
         }
     }
