@@ -2,7 +2,7 @@
 //! containers with their indexes, and each app with what it receives and sends.
 //!
 //! The binary, the emulators' configuration and Terraform agree because all three are made from [`app::topology`],
-//! [`containers`] and [`APPS`]; durations are ISO 8601, as azurerm takes them.
+//! [`containers`](super::cosmos::containers) and [`APPS`]; durations are ISO 8601, as azurerm takes them.
 
 use std::{collections::BTreeMap, time::Duration};
 
