@@ -9,3 +9,4 @@ pub(crate) mod identity;
 pub mod service_bus;
 #[cfg(feature = "servicebus-https")]
 pub mod service_bus_https;
+pub mod topology;

@@ -19,6 +19,7 @@ mod serve;
 mod show;
 mod simulate;
 mod status;
+mod topology;
 mod vendors;
 mod verify;
 
@@ -70,6 +71,8 @@ enum Command {
     Package(package::PackageArgs),
     /// Create the database and containers on emulators of Cosmos DB and Blob Storage; in Azure, Terraform does
     InitAzure(init_azure::InitAzureArgs),
+    /// Print what Terraform creates for this configuration, as JSON: topics, filters, containers, and what each app may do
+    Topology(topology::TopologyArgs),
     /// Print every vendor: its scheme, what is missing, the URLs for its console, how long it waits and what it retries
     Vendors(vendors::VendorsArgs),
     // Its help is with its arguments: it is longer than a line.
@@ -155,6 +158,7 @@ pub fn main() -> ExitCode {
             Some(Command::Doctor(args)) => Ok(doctor::run(args).await),
             Some(Command::Package(args)) => package::run(args),
             Some(Command::InitAzure(args)) => init_azure::run(args).await,
+            Some(Command::Topology(args)) => topology::run(args),
             Some(Command::Vendors(args)) => vendors::run(args),
             Some(Command::Partners(args)) => partners::run(*args).await,
             Some(Command::Deliveries(args)) => deliveries::run(args).await,

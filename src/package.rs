@@ -16,21 +16,35 @@ use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
 pub use check::check;
 
+/// A topic that an app publishes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sends {
+    /// What vendors sent; processors send it once more where no retry record can be written.
+    Callbacks,
+    /// What was applied; deliveries too are sent once more where no retry record can be written.
+    Deliveries,
+}
+
 /// An app and its functions, besides `health`, which every app has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AppPlan {
     pub name: &'static str,
     pub functions: &'static [&'static str],
+    pub sends: &'static [Sends],
 }
+
+const CALLBACKS: &[Sends] = &[Sends::Callbacks];
+const DELIVERIES: &[Sends] = &[Sends::Deliveries];
+const BOTH: &[Sends] = &[Sends::Callbacks, Sends::Deliveries];
 
 /// Every app.
 pub const APPS: &[AppPlan] = &[
-    AppPlan { name: "ingest", functions: &["ingest"] },
-    AppPlan { name: "sms", functions: &["process-sms"] },
-    AppPlan { name: "email", functions: &["process-email"] },
-    AppPlan { name: "voice", functions: &["process-voice"] },
-    AppPlan { name: "delivery", functions: &["deliver", "project-sql"] },
-    AppPlan { name: "ops", functions: &["operate", "run-replays", "sweep-retries"] },
+    AppPlan { name: "ingest", functions: &["ingest"], sends: CALLBACKS },
+    AppPlan { name: "sms", functions: &["process-sms"], sends: BOTH },
+    AppPlan { name: "email", functions: &["process-email"], sends: BOTH },
+    AppPlan { name: "voice", functions: &["process-voice"], sends: BOTH },
+    AppPlan { name: "delivery", functions: &["deliver", "project-sql"], sends: DELIVERIES },
+    AppPlan { name: "ops", functions: &["operate", "run-replays", "sweep-retries"], sends: BOTH },
     AppPlan {
         name: "all",
         functions: &[
@@ -44,6 +58,7 @@ pub const APPS: &[AppPlan] = &[
             "run-replays",
             "sweep-retries",
         ],
+        sends: BOTH,
     },
 ];
 

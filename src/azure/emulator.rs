@@ -134,8 +134,8 @@ impl Limits<'_> {
     }
 }
 
-/// ISO 8601, in whole seconds.
-fn iso(duration: Duration) -> String {
+/// ISO 8601, in hours, minutes and whole seconds.
+pub(super) fn iso(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let parts = [(seconds / 3600, 'H'), (seconds / 60 % 60, 'M'), (seconds % 60, 'S')];
     let parts: String = parts.iter().filter(|part| part.0 > 0).map(|(count, unit)| format!("{count}{unit}")).collect();

@@ -76,16 +76,44 @@ fn a_function_that_a_setting_switches_off_is_in_the_package_all_the_same() {
 }
 
 #[test]
-fn equal_sources_give_equal_bytes() {
+fn equal_sources_give_equal_bytes_wherever_and_whenever_they_were_copied() {
     let folder = tempfile::tempdir().unwrap();
     let small = folder.path().join("program");
     std::fs::copy("/bin/true", &small).unwrap();
     let sources = Sources { executable: small, ..sources() };
-    let [first, second] = ["a.zip", "b.zip"].map(|name| folder.path().join(name));
+    let first = folder.path().join("a.zip");
     write_zip(all(), &sources, &first).unwrap();
+    let first = std::fs::read(first).unwrap();
+    // Zip files tell times in steps of two seconds.
     std::thread::sleep(std::time::Duration::from_millis(2100));
-    write_zip(all(), &sources, &second).unwrap();
-    assert!(std::fs::read(first).unwrap() == std::fs::read(second).unwrap());
+
+    let again = folder.path().join("b.zip");
+    write_zip(all(), &sources, &again).unwrap();
+    assert!(first == std::fs::read(&again).unwrap(), "another time");
+
+    // Another checkout: new files, with the modes that another umask gives.
+    let root = folder.path().join("elsewhere");
+    let copied = |path: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        let target = root.join(path);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(sources.root.join(path), &target).unwrap();
+        std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o600)).unwrap();
+        target
+    };
+    copied("host.json");
+    for function in all().folders() {
+        copied(&format!("functions/{function}/function.json"));
+    }
+    let executable = root.join("bin");
+    std::fs::copy(&sources.executable, &executable).unwrap();
+    let elsewhere = Sources { config: copied("sluice.toml"), root: root.clone(), executable };
+    write_zip(all(), &elsewhere, &again).unwrap();
+    assert!(first == std::fs::read(&again).unwrap(), "another place");
+
+    std::fs::write(root.join("host.json"), "{}").unwrap();
+    write_zip(all(), &elsewhere, &again).unwrap();
+    assert!(first != std::fs::read(&again).unwrap(), "other sources");
 }
 
 #[test]
