@@ -4,6 +4,7 @@ mod app_settings;
 mod audit;
 mod bench;
 mod check;
+mod config;
 mod deliveries;
 mod doctor;
 mod explain;
@@ -66,6 +67,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Validate configuration, function folders and secrets; say what is wrong and where
     Check(check::CheckArgs),
+    /// Print what every key of sluice.toml and every variable of the environment means
+    Config,
     // Its help is with its arguments: it is longer than a line.
     Doctor(doctor::DoctorArgs),
     Package(package::PackageArgs),
@@ -155,6 +158,7 @@ pub fn main() -> ExitCode {
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Verify(args)) => Ok(verify::run(args).await),
             Some(Command::Check(args)) => check::run(args),
+            Some(Command::Config) => config::run(),
             Some(Command::Doctor(args)) => Ok(doctor::run(args).await),
             Some(Command::Package(args)) => package::run(args),
             Some(Command::InitAzure(args)) => init_azure::run(args).await,

@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_GENERATED=1 cargo test --test generated` writes the files anew.
 
+mod configuration;
 mod openapi;
 
 use std::path::Path;
