@@ -3,7 +3,10 @@
 //! `UPDATE_GENERATED=1 cargo test --test generated` writes the files anew.
 
 mod configuration;
+mod events;
 mod openapi;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::path::Path;
 
