@@ -4,6 +4,7 @@
 //! Entries hold no personal data: whoever adds one passes tokens where people are meant.
 
 use chrono::TimeDelta;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -19,11 +20,12 @@ use crate::{
 pub const PARTITION: &str = "audit";
 
 /// One action of an operator's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditRecord {
     /// Begins with the time, so that ids sort as the actions did.
     pub id: String,
     #[serde(with = "millis")]
+    #[schemars(with = "Timestamp")]
     pub at: Timestamp,
     /// As the operator said.
     pub who: String,

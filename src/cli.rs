@@ -4,11 +4,13 @@ mod app_settings;
 mod audit;
 mod bench;
 mod check;
+mod config;
 mod deliveries;
 mod doctor;
 mod explain;
 mod init_azure;
 mod moment;
+mod openapi;
 mod operator;
 mod package;
 mod partners;
@@ -66,6 +68,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Validate configuration, function folders and secrets; say what is wrong and where
     Check(check::CheckArgs),
+    /// Print what every key of sluice.toml and every variable of the environment means
+    Config,
     // Its help is with its arguments: it is longer than a line.
     Doctor(doctor::DoctorArgs),
     Package(package::PackageArgs),
@@ -87,6 +91,8 @@ enum Command {
     DeadLetters(recovery::RecoveryArgs),
     /// Replays under way and done: list, show, pause, resume, abort
     Replays(replays::ReplaysArgs),
+    /// Print every HTTP route as an OpenAPI document
+    Openapi(openapi::OpenApiArgs),
     /// What operators did
     Audit(audit::AuditArgs),
     // Its help is with its arguments: it is longer than a line.
@@ -155,6 +161,7 @@ pub fn main() -> ExitCode {
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Verify(args)) => Ok(verify::run(args).await),
             Some(Command::Check(args)) => check::run(args),
+            Some(Command::Config) => config::run(),
             Some(Command::Doctor(args)) => Ok(doctor::run(args).await),
             Some(Command::Package(args)) => package::run(args),
             Some(Command::InitAzure(args)) => init_azure::run(args).await,
@@ -166,6 +173,7 @@ pub fn main() -> ExitCode {
             Some(Command::Retries(args)) => recovery::run(Source::Retries, args).await,
             Some(Command::DeadLetters(args)) => recovery::run(Source::DeadLetters, args).await,
             Some(Command::Replays(args)) => replays::run(args).await,
+            Some(Command::Openapi(args)) => openapi::run(&args),
             Some(Command::Audit(args)) => audit::run(args).await,
             Some(Command::Explain(args)) => Ok(explain::run(&args)),
         }

@@ -11,9 +11,11 @@ mod hosted;
 mod mapping;
 mod meant;
 mod places;
+mod reference;
 mod secrets;
 mod signature;
 mod stores;
+mod variables;
 mod vendors;
 
 use std::{
@@ -23,7 +25,8 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
 
 pub use connection::{Connection, MissingConnection};
@@ -31,11 +34,14 @@ pub use delivery::Delivery;
 pub use error::ConfigError;
 pub use hosted::in_azure;
 pub use mapping::Mapping;
+pub use reference::reference;
 pub use secrets::{MissingSecret, Secret};
 pub use signature::{Algorithm, Encoding, Layout, Part, SecretText, Signature, Template, TimestampPlace};
 pub use stores::{BlobContainer, Blobs, Cosmos, Documents};
+pub use variables::{VARIABLES, Variable};
 pub use vendors::{Answer, Credential, Legacy, Priority, Scheme, VendorConfig};
 
+use crate::openapi::{DurationText, SizeText};
 use delivery::DeliveryTable;
 use secrets::SecretSource;
 use stores::{BlobsTable, DocumentsTable};
@@ -68,7 +74,7 @@ pub struct Config {
 }
 
 /// Where the program runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// First steps on a developer's machine: missing secrets are taken from `[demo.secrets]`.
@@ -78,27 +84,34 @@ pub enum Profile {
 }
 
 /// The front door.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ingest {
-    /// Larger bodies are answered 413, unless the vendor's own limit ([`VendorConfig::largest_body`]) is another.
+    /// Larger bodies are answered 413, unless the vendor has a `body_limit` of its own.
+    #[schemars(with = "SizeText")]
     pub body_limit: ByteSize,
     /// A request whose body takes longer is answered 503; one whose headers do loses its connection.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub body_timeout: Duration,
     /// Larger envelopes go to a blob, and the bus carries a reference.
+    #[schemars(with = "SizeText")]
     pub claim_check_above: ByteSize,
     /// After this long without the broker's acknowledgement the callback is spooled.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub publish_timeout: Duration,
     /// After this long without the spool's acknowledgement the vendor gets 503.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub spool_timeout: Duration,
     /// Callbacks between their body and their answer at a time. What comes beyond that is answered 503 at once; vendors of
-    /// lower [`Priority`] fill a share only.
+    /// lower `priority` fill a share only: low ones half, normal ones three quarters.
     #[serde(default = "in_flight")]
     pub in_flight: usize,
     /// Bodies in memory at a time, all together, in the same shares. Those beyond `body_limit` count apart.
+    /// Absent: four times `body_limit`, and at least 64 MiB.
+    #[schemars(with = "Option<SizeText>")]
     pub body_memory: Option<ByteSize>,
 }
 
@@ -116,7 +129,7 @@ fn in_flight() -> usize {
 }
 
 /// Which broker carries the messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BusKind {
     /// The embedded one.
@@ -129,22 +142,32 @@ pub enum BusKind {
 }
 
 /// Topics and subscriptions.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bus {
+    /// `SLUICE_BUS` overrides it.
     #[serde(default)]
     pub kind: BusKind,
-    /// The name of the environment variables that say where Service Bus is.
+    /// The name of the environment variables that say where Service Bus is: see below.
     #[serde(default = "service_bus_connection")]
     pub connection: String,
+    /// What vendors sent; one subscription for each channel.
     pub callbacks_topic: String,
+    /// What was applied, for partners and for what `[outbox]` names.
     pub deliveries_topic: String,
+    /// A callback that is repeated within this time is dropped by the broker already.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub duplicate_detection_window: Duration,
+    /// Older messages go to the dead-letter sub-queue.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub time_to_live: Duration,
+    /// A batch that is not finished in this time is delivered again. Service Bus takes at most 5 m.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub lock_duration: Duration,
+    /// Deliveries before a message goes to the dead-letter sub-queue.
     pub max_delivery_count: u32,
 }
 
@@ -153,19 +176,21 @@ fn service_bus_connection() -> String {
 }
 
 /// What is expected of the broker and the store.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dependencies {
     /// A call that has no answer after this long has failed.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub timeout: Duration,
 }
 
 /// When failed work is tried again.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Retry {
     /// The wait before each attempt after the first. When they are used up the record is parked.
+    #[schemars(with = "Vec<DurationText>")]
     pub schedule: Vec<humantime_serde::Serde<Duration>>,
     /// Each wait is varied by up to this share of itself, both ways (0 to 1).
     pub jitter: f64,
@@ -181,7 +206,7 @@ fn sweep_rate() -> u32 {
 }
 
 /// Where applied events are announced.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Outbox {
     /// Each applied event is published to the deliveries topic once for every name here, as property `destination`: `sql`
@@ -190,7 +215,7 @@ pub struct Outbox {
 }
 
 /// What is particular to a channel.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Channels {
     pub sms: Sms,
@@ -198,13 +223,16 @@ pub struct Channels {
 }
 
 /// Keywords that a person answers with. They count when the whole message is one, whatever its case.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sms {
+    /// Opts out.
     #[serde(deserialize_with = "keywords")]
     pub stop_keywords: BTreeSet<String>,
+    /// Opts in again.
     #[serde(deserialize_with = "keywords")]
     pub start_keywords: BTreeSet<String>,
+    /// Asks for help.
     #[serde(deserialize_with = "keywords")]
     pub help_keywords: BTreeSet<String>,
 }
@@ -216,51 +244,72 @@ fn keywords<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<Strin
 }
 
 /// Which e-mail facts become opt-outs, beside an unsubscribe.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Email {
+    /// A hard bounce opts its recipient out.
     pub hard_bounce_opts_out: bool,
+    /// A complaint about spam opts its sender out.
     pub complaint_opts_out: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct File {
+    /// `SLUICE_PROFILE` overrides it.
     profile: Profile,
+    /// The URL that vendors were given, exactly as they were given it: many of them sign it. `SLUICE_PUBLIC_URL` overrides it.
+    #[schemars(with = "String")]
     public_url: Spanned<String>,
+    #[schemars(with = "Ingest")]
     ingest: Spanned<Ingest>,
+    #[schemars(with = "Bus")]
     bus: Spanned<Bus>,
     #[serde(default)]
     documents: DocumentsTable,
     #[serde(default)]
     blobs: BlobsTable,
+    #[schemars(with = "Dependencies")]
     dependencies: Spanned<Dependencies>,
+    #[schemars(with = "Retry")]
     retry: Spanned<Retry>,
+    #[schemars(with = "Outbox")]
     outbox: Spanned<Outbox>,
+    #[schemars(with = "Option<DeliveryTable>")]
     delivery: Option<Spanned<DeliveryTable>>,
     channels: Channels,
     privacy: Privacy,
     admin: Option<Admin>,
+    #[schemars(with = "BTreeMap<String, VendorTable>")]
     vendors: BTreeMap<Spanned<String>, VendorTable>,
     #[serde(default)]
     demo: Demo,
 }
 
-#[derive(Debug, Deserialize)]
+/// What stands for people in logs and in stores.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Privacy {
+    /// Keys the tokens that stand for phone numbers and e-mail addresses. Whoever changes it orphans the consent records.
+    #[schemars(with = "SecretSource")]
     key: Spanned<SecretSource>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Who may operate the system.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Admin {
+    /// What operators bring to `/manage`; without it they are answered 401. In Azure the Functions host's keys count instead.
+    #[schemars(with = "SecretSource")]
     key: Spanned<SecretSource>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// For first steps alone.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Demo {
+    /// Obviously fake values of variables that the environment lacks. Only the profile `demo` looks here, and it refuses to
+    /// start in Azure.
     #[serde(default)]
     secrets: BTreeMap<String, String>,
 }

@@ -1,12 +1,13 @@
 //! Canonical events: the facts that callbacks of every vendor are turned into.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 
 /// A way to reach people, processed apart from the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
     Sms,
@@ -33,11 +34,11 @@ impl Channel {
 }
 
 macro_rules! event_types {
-    ($($variant:ident = $name:literal),* $(,)?) => {
+    ($($variant:ident = $name:literal : $meaning:literal),* $(,)?) => {
         /// What happened. The text form is stable: it is stored and sent to partners.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         pub enum EventType {
-            $(#[doc = concat!("`", $name, "`")] #[serde(rename = $name)] $variant,)*
+            $(#[doc = concat!("`", $name, "`: ", $meaning)] #[serde(rename = $name)] $variant,)*
         }
 
         impl EventType {
@@ -48,45 +49,50 @@ macro_rules! event_types {
             pub fn name(self) -> &'static str {
                 match self { $(EventType::$variant => $name),* }
             }
+
+            /// What has happened then, in a sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(EventType::$variant => $meaning),* }
+            }
         }
     };
 }
 
 event_types! {
-    MessageAccepted = "message.accepted",
-    MessageQueued = "message.queued",
-    MessageSending = "message.sending",
-    MessageSent = "message.sent",
-    MessageDelivered = "message.delivered",
-    MessageRead = "message.read",
-    MessageDeferred = "message.deferred",
-    MessageUndelivered = "message.undelivered",
-    MessageFailed = "message.failed",
-    MessageRejected = "message.rejected",
-    MessageExpired = "message.expired",
-    MessageCanceled = "message.canceled",
-    MessageBounced = "message.bounced",
-    MessageComplained = "message.complained",
-    MessageOpened = "message.opened",
-    MessageClicked = "message.clicked",
-    MessageReceived = "message.received",
-    RecipientOptedOut = "recipient.opted_out",
-    RecipientOptedIn = "recipient.opted_in",
-    RecipientHelp = "recipient.help",
-    RecipientUnsubscribed = "recipient.unsubscribed",
-    RecipientResubscribed = "recipient.resubscribed",
-    RecipientSuppressed = "recipient.suppressed",
-    CallInitiated = "call.initiated",
-    CallRinging = "call.ringing",
-    CallAnswered = "call.answered",
-    CallCompleted = "call.completed",
-    CallBusy = "call.busy",
-    CallNoAnswer = "call.no_answer",
-    CallFailed = "call.failed",
-    CallCanceled = "call.canceled",
-    CallMachineDetected = "call.machine_detected",
-    CallRecordingAvailable = "call.recording_available",
-    Unknown = "unknown",
+    MessageAccepted = "message.accepted": "The vendor has taken the message.",
+    MessageQueued = "message.queued": "The message waits at the vendor.",
+    MessageSending = "message.sending": "The vendor is passing the message on.",
+    MessageSent = "message.sent": "The vendor has passed the message on to the carrier or the mail server.",
+    MessageDelivered = "message.delivered": "The message has arrived: at the handset, or at the recipient's mail server.",
+    MessageRead = "message.read": "The recipient has read the message, where the channel tells.",
+    MessageDeferred = "message.deferred": "The message could not be delivered yet; the vendor tries again by itself.",
+    MessageUndelivered = "message.undelivered": "The carrier could not deliver the message.",
+    MessageFailed = "message.failed": "The vendor could not send the message.",
+    MessageRejected = "message.rejected": "The vendor or the carrier refused the message.",
+    MessageExpired = "message.expired": "The message was not delivered within its time.",
+    MessageCanceled = "message.canceled": "The message was taken back before it was sent.",
+    MessageBounced = "message.bounced": "The recipient's mail server refused the message; `bounce_class` tells how final that is.",
+    MessageComplained = "message.complained": "The recipient reported the message as spam; that opts out, unless configured otherwise.",
+    MessageOpened = "message.opened": "Somebody opened the e-mail. Counted beside the status.",
+    MessageClicked = "message.clicked": "Somebody followed a link in the message, which `url` tells. Counted beside the status.",
+    MessageReceived = "message.received": "A person wrote to us; `text` is what.",
+    RecipientOptedOut = "recipient.opted_out": "The recipient wants no more messages on this channel. Recorded as consent.",
+    RecipientOptedIn = "recipient.opted_in": "The recipient wants messages on this channel again. Recorded as consent.",
+    RecipientHelp = "recipient.help": "The recipient asked for help with a keyword.",
+    RecipientUnsubscribed = "recipient.unsubscribed": "The recipient wants no more e-mail, or none of the list that `unsubscribe_group` names. Recorded as consent.",
+    RecipientResubscribed = "recipient.resubscribed": "The recipient wants e-mail again. Recorded as consent.",
+    RecipientSuppressed = "recipient.suppressed": "The vendor sends nothing to this recipient any more, of its own accord.",
+    CallInitiated = "call.initiated": "The vendor has begun the call.",
+    CallRinging = "call.ringing": "The phone rings.",
+    CallAnswered = "call.answered": "Somebody, or something, answered.",
+    CallCompleted = "call.completed": "The call has ended; `duration_s` tells how long it was, where the vendor does.",
+    CallBusy = "call.busy": "The line was busy.",
+    CallNoAnswer = "call.no_answer": "Nobody answered.",
+    CallFailed = "call.failed": "The call could not be made.",
+    CallCanceled = "call.canceled": "The call was ended before anybody answered.",
+    CallMachineDetected = "call.machine_detected": "The vendor tells whether a person or a machine answered.",
+    CallRecordingAvailable = "call.recording_available": "A recording can be fetched from `url`.",
+    Unknown = "unknown": "The vendor used a word that this program has no meaning for; `provider_status` is that word. Kept, and changes no status.",
 }
 
 impl EventType {
@@ -103,7 +109,7 @@ impl std::fmt::Display for EventType {
 }
 
 /// How final a bounce is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BounceClass {
     /// The address does not exist: it becomes an opt-out.
@@ -118,7 +124,7 @@ pub enum BounceClass {
 const LONGEST_ID: usize = 1024;
 
 /// One canonical fact found in a callback.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     #[serde(rename = "type")]
     pub event_type: EventType,
@@ -129,14 +135,16 @@ pub struct Event {
     pub provider_message_id: String,
     /// Equal for two callbacks that report the same fact; starts with `{provider}:`.
     pub dedupe_key: String,
-    /// When it happened by the vendor's word; `None` where the payload has no trustworthy time (then the time of
+    /// When it happened by the vendor's word; absent where the payload has no trustworthy time (then the time of
     /// receipt counts).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<Timestamp>,
     /// The vendor's own word for the status, unchanged.
     pub provider_status: String,
+    /// Whom the message or the call went to; of an inbound message, who we are there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
+    /// Whom it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<String>,
     /// The vendor's error code.
@@ -159,7 +167,7 @@ pub struct Event {
     /// Length of a call or recording in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_s: Option<u64>,
-    /// The list (SendGrid: suppression group) that an unsubscribe is limited to; `None` means all mail.
+    /// The list (SendGrid: suppression group) that an unsubscribe is limited to; absent: all mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsubscribe_group: Option<i64>,
 }

@@ -27,10 +27,12 @@ use axum::{
 use futures_util::future::BoxFuture;
 
 use crate::{
+    admin,
     app::App,
     channels::process,
     event::Channel,
     host::{FunctionKey, Invocation, InvocationFailure, InvocationResult},
+    openapi::{Operation, expect_described},
     problem::problem,
 };
 
@@ -50,14 +52,16 @@ const PAUSE_BEFORE_REDELIVERY: Duration = Duration::from_secs(5);
 type Invoked<'a> = BoxFuture<'a, Result<InvocationResult, InvocationFailure>>;
 type Invoke = for<'a> fn(&'a App, &'a Invocation<'a>) -> Invoked<'a>;
 type Forward = for<'a> fn(&'a App, Request<Body>) -> BoxFuture<'a, Response<Body>>;
+/// What it answers, told for OpenAPI, below the first segment that it is given.
+type Describe = fn(&str) -> Vec<Operation>;
 
 /// How a function is reached.
 #[derive(Clone, Copy)]
 pub enum Entry {
     /// By its own route; the host forwards the request. The text is the route's first segment.
-    Http(&'static str, Forward),
+    Http(&'static str, Forward, Describe),
     /// The same, for requests that bring a function key. The host checks it, not the function.
-    Keyed(&'static str, Forward),
+    Keyed(&'static str, Forward, Describe),
     /// By `POST /{name}` with an invocation.
     Invocation(Invoke),
 }
@@ -72,9 +76,18 @@ pub struct Function {
 /// Every function there is.
 pub const FUNCTIONS: &[Function] = &[
     Function { name: "deliver", entry: Entry::Invocation(|app, call| Box::pin(deliver::handle(app, call))) },
-    Function { name: "health", entry: Entry::Http("health", |app, request| Box::pin(health::handle(app, request))) },
-    Function { name: "ingest", entry: Entry::Http("incoming", |app, request| Box::pin(ingest::handle(app, request))) },
-    Function { name: "operate", entry: Entry::Keyed("manage", |app, request| Box::pin(operate::handle(app, request))) },
+    Function {
+        name: "health",
+        entry: Entry::Http("health", |app, request| Box::pin(health::handle(app, request)), health::operations),
+    },
+    Function {
+        name: "ingest",
+        entry: Entry::Http("incoming", |app, request| Box::pin(ingest::handle(app, request)), ingest::operations),
+    },
+    Function {
+        name: "operate",
+        entry: Entry::Keyed("manage", |app, request| Box::pin(operate::handle(app, request)), admin::operations),
+    },
     Function {
         name: "process-email",
         entry: Entry::Invocation(|app, call| Box::pin(process_email::handle(app, call))),
@@ -104,8 +117,7 @@ pub fn handler(app: Arc<App>) -> Router {
 /// Functions host in Azure has keys of its own, and nobody else reaches the handler there.
 pub async fn answer_with_key(app: Arc<App>, key: &FunctionKey, request: Request<Body>) -> Response<Body> {
     let first = first_segment(request.uri().path());
-    let is_keyed =
-        |function: &Function| matches!(function.entry, Entry::Keyed(segment, _) if first.eq_ignore_ascii_case(segment));
+    let is_keyed = |function: &Function| matches!(function.entry, Entry::Keyed(segment, ..) if first.eq_ignore_ascii_case(segment));
     if FUNCTIONS.iter().any(is_keyed) && !key.admits(&request) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
@@ -127,7 +139,16 @@ pub async fn answer(app: Arc<App>, request: Request<Body>) -> Response<Body> {
     let first = first_segment(request.uri().path());
     for function in FUNCTIONS {
         match function.entry {
-            Entry::Http(segment, handle) | Entry::Keyed(segment, handle) if first.eq_ignore_ascii_case(segment) => {
+            Entry::Http(segment, handle, describe) if first.eq_ignore_ascii_case(segment) => {
+                let method = cfg!(debug_assertions).then(|| request.method().clone());
+                let response = handle(&app, request).await;
+                if let Some(method) = method {
+                    expect_described(&describe(segment), &method, response.status());
+                }
+                return response;
+            }
+            // Each of its operations looks after its own answers.
+            Entry::Keyed(segment, handle, _) if first.eq_ignore_ascii_case(segment) => {
                 return handle(&app, request).await;
             }
             // The host spells function names as their folders.

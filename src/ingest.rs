@@ -6,6 +6,7 @@
 //! acknowledgement, or spools → the answer that the vendor expects. A 2xx to a callback means that it is on disk.
 
 mod certificates;
+mod describe;
 mod door;
 mod handshake;
 mod publish;
@@ -34,6 +35,7 @@ use crate::{
     vendors::{self, Refusal},
 };
 pub use certificates::Certificates;
+pub use describe::operations;
 pub use door::{Door, Full, Pass};
 pub(crate) use route::Route;
 

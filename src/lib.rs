@@ -16,7 +16,8 @@
 //!    time ([`lease`]).
 //! 7. What was given up on waits for operators, who find, replay or discard it ([`recovery`]) through `/manage`
 //!    ([`admin`]); what they do is written down ([`audit`]).
-//! 8. Whether all that is kept agrees with itself can be asked at any time ([`verify`]), without anybody's word for it.
+//! 8. Every HTTP answer is described beside the code that gives it ([`openapi`]).
+//! 9. Whether all that is kept agrees with itself can be asked at any time ([`verify`]), without anybody's word for it.
 //!
 //! Arrows point one way: functions use ingest, channels, ledger, delivery, projection and retry; those use the ports
 //! ([`bus`], [`dead_letters`], [`documents`], [`blobs`], [`sql`], [`outbound`], [`clock`]); the adapters ([`local`],
@@ -51,6 +52,7 @@ pub mod lease;
 pub mod ledger;
 pub(crate) mod listener;
 pub mod local;
+pub mod openapi;
 pub mod outbound;
 pub mod package;
 pub mod pressure;

@@ -4,14 +4,19 @@ use axum::{
     body::Body,
     http::{HeaderValue, Response, StatusCode, header},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Serialize)]
-struct Problem<'a> {
+/// Why a request is refused (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+pub struct Problem<'a> {
+    /// Always `about:blank`: the status says what kind of problem it is.
     #[serde(rename = "type")]
     problem_type: &'a str,
+    /// The status, in words.
     title: &'a str,
     status: u16,
+    /// What is wrong here, and what to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
 }

@@ -17,6 +17,7 @@ pub mod record;
 pub mod run;
 pub mod search;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -29,7 +30,7 @@ pub use filter::Filter;
 pub use record::Record;
 
 /// Where failed work waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// Given up on by the program; waits for a person.
@@ -64,7 +65,7 @@ impl Source {
 }
 
 /// What is to become of records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// Parked records and dead letters go back to their topics; retries become due now.

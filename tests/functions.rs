@@ -42,7 +42,7 @@ fn names_routes_and_bindings_agree_with_the_handlers() {
         let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let trigger = &json["bindings"][0];
         match function.entry {
-            Entry::Http(segment, _) | Entry::Keyed(segment, _) => {
+            Entry::Http(segment, ..) | Entry::Keyed(segment, ..) => {
                 let level = if matches!(function.entry, Entry::Keyed(..)) { "function" } else { "anonymous" };
                 assert_eq!(trigger["authLevel"], level);
                 assert_eq!(trigger["type"], "httpTrigger");

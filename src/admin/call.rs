@@ -1,7 +1,5 @@
 //! A request of an operator's, read.
 
-use std::collections::VecDeque;
-
 use axum::{
     body::{Body, to_bytes},
     http::{Method, Request},
@@ -10,22 +8,23 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
-use super::Refusal;
+use super::{Operation, Refusal};
 use crate::clock::Timestamp;
 
 /// Says who asks. Believed: whoever has the key may say so.
 pub const OPERATOR_HEADER: &str = "x-sluice-operator";
 
 const LARGEST_BODY: usize = 256 * 1024;
-const LONGEST_NAME: usize = 100;
+pub(super) const LONGEST_NAME: usize = 100;
 
 /// What an operator asks for.
 #[derive(Debug, Clone)]
 pub struct Call {
     pub method: Method,
-    /// The segments of the path that nobody has looked at yet, decoded: `["twilio", "x y"]` of
-    /// `/manage/partners/twilio/x%20y` for the resource `partners`.
-    pub path: VecDeque<String>,
+    /// The segments of the path, decoded: `["partners", "x y"]` of `/manage/partners/x%20y`.
+    pub path: Vec<String>,
+    /// Those that the operation's path has names for.
+    named: Vec<(&'static str, String)>,
     query: Vec<(String, String)>,
     body: Bytes,
     who: Option<String>,
@@ -36,15 +35,15 @@ impl Call {
     /// The body broke off or is too large, or the operator's name is none.
     pub(super) async fn read(request: Request<Body>) -> Result<Self, Refusal> {
         let (head, body) = request.into_parts();
-        let mut path: VecDeque<String> = head
+        let path = head
             .uri
             .path()
             .split('/')
             .filter(|segment| !segment.is_empty())
+            // The route's own segment.
+            .skip(1)
             .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
             .collect();
-        // The route's own segment.
-        path.pop_front();
         let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         let who = head.headers.get(OPERATOR_HEADER).map(|value| value.to_str().unwrap_or_default().trim().to_owned());
         if let Some(who) = &who
@@ -57,31 +56,21 @@ impl Call {
         let body = to_bytes(body, LARGEST_BODY)
             .await
             .map_err(|_| Refusal::Malformed(format!("the body broke off, or exceeds {LARGEST_BODY} bytes")))?;
-        Ok(Self { method: head.method, path, query, body, who })
+        Ok(Self { method: head.method, path, named: Vec::new(), query, body, who })
     }
 
-    /// Takes the next segment of the path.
-    pub fn next_segment(&mut self) -> Option<String> {
-        self.path.pop_front()
+    pub(super) fn name_segments(&mut self, operation: &Operation) {
+        let segments = operation.names().filter_map(|(index, name)| Some((name, self.path.get(index)?.clone())));
+        self.named = segments.collect();
     }
 
-    /// # Errors
-    /// The method is none of these.
-    pub fn expect_method(&self, methods: &[Method]) -> Result<(), Refusal> {
-        if methods.contains(&self.method) {
-            return Ok(());
-        }
-        let names: Vec<_> = methods.iter().map(Method::as_str).collect();
-        Err(Refusal::MethodNotAllowed(names.join(", ")))
-    }
-
-    /// # Errors
-    /// There is more in the path than the resource knows.
-    pub fn expect_end(&self) -> Result<(), Refusal> {
-        match self.path.front() {
-            None => Ok(()),
-            Some(segment) => Err(Refusal::NotFound(format!("there is nothing at {segment:?}"))),
-        }
+    /// A segment, by its name in the operation's path.
+    ///
+    /// # Panics
+    /// The operation's path has no such name.
+    pub fn segment(&self, name: &str) -> &str {
+        let found = self.named.iter().find(|(known, _)| *known == name);
+        found.map(|(_, segment)| segment.as_str()).expect("handlers ask for what is in their operation's path")
     }
 
     /// A parameter of the query. Nothing personal belongs there: hosts log URLs.

@@ -3,19 +3,27 @@
 
 use std::time::Duration;
 
-use axum::http::Method;
-use serde::Deserialize;
-use serde_json::json;
+use axum::http::{Method, StatusCode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Call, Refusal, Reply, Resource};
+use super::{
+    Call, Operation, Operator, Refusal, Resource,
+    describe::{in_path, in_query},
+    operation::does,
+};
 use crate::{
     app::App,
     audit,
+    openapi::shape,
     recovery::{
         Filter, Record, RecoveryError, Source,
+        record::Summary,
         search::{Page, Search},
     },
+    retry::records::StoredMessage,
 };
 
 /// Records in one answer, unless asked otherwise.
@@ -28,57 +36,112 @@ const PAGE: usize = 200;
 /// Records that a count shows.
 const SAMPLE: usize = 5;
 
+/// The operations of a source.
+macro_rules! operations {
+    ($name:literal, $source:expr) => {
+        &[
+            Operation {
+                method: Method::POST,
+                path: concat!($name, "/search"),
+                summary: "Records that match, in the order of time; an answer takes 5 s at the most, and says where to go on",
+                parameters: &[],
+                operator: Operator::Optional,
+                refused: &[],
+                does: does!(search[$source](Question) -> OK Found),
+            },
+            Operation {
+                method: Method::POST,
+                path: concat!($name, "/count"),
+                summary: "How many match, and some of them; an answer takes 5 s at the most, and says where to go on",
+                parameters: &[],
+                operator: Operator::Optional,
+                refused: &[],
+                does: does!(count[$source](Question) -> OK Counted),
+            },
+            Operation {
+                method: Method::GET,
+                path: concat!($name, "/{id}"),
+                summary: "A record with its history, and with its message where it is asked for",
+                parameters: &[
+                    in_path("id", "The record's id."),
+                    in_query("reveal", "`true` shows the message, which holds personal data; that is written down.", shape::<bool>),
+                ],
+                operator: Operator::Optional,
+                refused: &[
+                    (StatusCode::NOT_FOUND, "There is no such record."),
+                    (StatusCode::CONFLICT, "Somebody else was faster: look again."),
+                ],
+                does: does!(show[$source]() -> OK Shown),
+            },
+        ]
+    };
+}
+
 pub(super) const PARKED: Resource = Resource {
     name: "parked",
-    summary: "POST search, POST count {filter, limit, continuation}; GET {id}?reveal=: given up on, with reason and history",
-    handle: |app, call| Box::pin(handle(app, call, Source::Parked)),
+    summary: "what was given up on, with reason and history",
+    operations: operations!("parked", Source::Parked),
 };
 
 pub(super) const RETRIES: Resource = Resource {
     name: "retries",
-    summary: "POST search, POST count {filter, limit, continuation}; GET {id}?reveal=: will be tried again by itself",
-    handle: |app, call| Box::pin(handle(app, call, Source::Retries)),
+    summary: "what will be tried again by itself",
+    operations: operations!("retries", Source::Retries),
 };
 
 pub(super) const DEAD_LETTERS: Resource = Resource {
     name: "dead-letters",
-    summary: "POST search, POST count {filter, limit, continuation}; GET {id}?reveal=: given up on by the broker",
-    handle: |app, call| Box::pin(handle(app, call, Source::DeadLetters)),
+    summary: "what the broker gave up on",
+    operations: operations!("dead-letters", Source::DeadLetters),
 };
 
 /// A filter may name a person, so that it does not stand in a URL, which hosts log.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Question {
     #[serde(default)]
     filter: Filter,
+    /// Records in the answer: 1 to 500, by default 50. Counts have no limit.
     #[serde(default)]
     limit: Option<usize>,
+    /// Where the answer before this one ended.
     #[serde(default)]
     continuation: Option<String>,
 }
 
-async fn handle(app: &App, mut call: Call, source: Source) -> Result<Reply, Refusal> {
-    let what = call.next_segment();
-    call.expect_end()?;
-    match what.as_deref() {
-        Some("search") => {
-            call.expect_method(&[Method::POST])?;
-            search(app, source, call.json()?).await
-        }
-        Some("count") => {
-            call.expect_method(&[Method::POST])?;
-            count(app, source, call.json()?).await
-        }
-        Some(id) => {
-            call.expect_method(&[Method::GET])?;
-            show(app, source, id, &call).await
-        }
-        None => Err(Refusal::NotFound(format!("POST /manage/{0}/search, or GET /manage/{0}/ID", source.name()))),
-    }
+/// What a search found.
+#[derive(Serialize, JsonSchema)]
+struct Found {
+    records: Vec<Summary>,
+    /// How many were looked at.
+    scanned: u64,
+    /// How many this version of the program cannot read. They stay where they are.
+    unreadable: u64,
+    /// Asks for what follows; null at the end.
+    continuation: Option<String>,
 }
 
-async fn search(app: &App, source: Source, question: Question) -> Result<Reply, Refusal> {
+/// How many match.
+#[derive(Serialize, JsonSchema)]
+struct Counted {
+    matched: u64,
+    /// How many were looked at.
+    scanned: u64,
+    /// Some of them.
+    sample: Vec<Summary>,
+    /// Goes on counting; null at the end.
+    continuation: Option<String>,
+}
+
+/// One record.
+#[derive(Serialize, JsonSchema)]
+struct Shown {
+    record: Summary,
+    /// Null unless it was asked for.
+    message: Option<StoredMessage>,
+}
+
+async fn search(app: &App, _: &Call, source: Source, question: Question) -> Result<Found, Refusal> {
     let Question { filter, limit, mut continuation } = question;
     let limit = limit.unwrap_or(LIMIT).clamp(1, HIGHEST_LIMIT);
     let search = Search { source, filter, made_until: None };
@@ -98,13 +161,11 @@ async fn search(app: &App, source: Source, question: Question) -> Result<Reply, 
             break;
         }
     }
-    Ok(Reply::ok(
-        json!({ "records": records, "scanned": scanned, "unreadable": unreadable, "continuation": continuation }),
-    ))
+    Ok(Found { records, scanned, unreadable, continuation })
 }
 
 /// With a continuation it goes on counting: the numbers are those of this request alone.
-async fn count(app: &App, source: Source, question: Question) -> Result<Reply, Refusal> {
+async fn count(app: &App, _: &Call, source: Source, question: Question) -> Result<Counted, Refusal> {
     let Question { filter, limit: _, mut continuation } = question;
     let search = Search { source, filter, made_until: None };
     let is_first = continuation.is_none();
@@ -125,27 +186,28 @@ async fn count(app: &App, source: Source, question: Question) -> Result<Reply, R
             break;
         }
     }
-    Ok(Reply::ok(json!({ "matched": matched, "scanned": scanned, "sample": sample, "continuation": continuation })))
+    Ok(Counted { matched, scanned, sample, continuation })
 }
 
-async fn show(app: &App, source: Source, id: &str, call: &Call) -> Result<Reply, Refusal> {
+async fn show(app: &App, call: &Call, source: Source) -> Result<Shown, Refusal> {
+    let id = call.segment("id");
     let filter = Filter { id: Some(id.to_owned()), ..Filter::default() };
     let page = Search { source, filter, made_until: None }.page(app, None, 1).await?;
     let Some((record, _)) = page.found.into_iter().next() else {
         return Err(Refusal::NotFound(format!("nothing of {} has the id {id}", source.name())));
     };
     let Record { summary, mut message, .. } = record;
-    let mut message_json = None;
+    let mut revealed = None;
     if call.parameter("reveal").is_some_and(|reveal| reveal == "true") {
         // Whoever reads what a person wrote leaves a trace.
         let (documents, now) = (app.documents.as_ref(), app.clock.now());
         let action = format!("{}.reveal", source.name());
-        let entry = audit::start(documents, now, call.who()?, &action, id, json!(null)).await?;
+        let entry = audit::start(documents, now, call.who()?, &action, id, Value::Null).await?;
         message.properties.remove(crate::retry::HISTORY);
-        message_json = Some(message);
-        entry.end(documents, app.clock.now(), "done", json!(null)).await;
+        revealed = Some(message);
+        entry.end(documents, app.clock.now(), "done", Value::Null).await;
     }
-    Ok(Reply::ok(json!({ "record": summary, "message": message_json })))
+    Ok(Shown { record: summary, message: revealed })
 }
 
 impl From<RecoveryError> for Refusal {

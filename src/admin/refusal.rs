@@ -31,19 +31,28 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub(super) fn into_response(self) -> Response<Body> {
-        let detail = self.to_string();
+    /// What it is answered with.
+    pub fn status(&self) -> StatusCode {
         match self {
-            Self::Malformed(_) => problem(StatusCode::BAD_REQUEST, Some(&detail)),
-            Self::NotFound(_) => problem(StatusCode::NOT_FOUND, Some(&detail)),
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let (status, detail) = (self.status(), self.to_string());
+        match self {
+            Self::Malformed(_) | Self::NotFound(_) | Self::Conflict(_) => problem(status, Some(&detail)),
             Self::MethodNotAllowed(methods) => {
-                let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, Some(&detail));
+                let mut response = problem(status, Some(&detail));
                 if let Ok(methods) = HeaderValue::try_from(methods) {
                     response.headers_mut().insert(header::ALLOW, methods);
                 }
                 response
             }
-            Self::Conflict(_) => problem(StatusCode::CONFLICT, Some(&detail)),
             Self::Unavailable(_) => {
                 tracing::error!(detail, "an operator's request failed");
                 try_again_later(&detail)

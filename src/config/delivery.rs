@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -9,6 +10,7 @@ use super::{
     ConfigError, MissingSecret, Secret,
     secrets::{Resolver, SecretSource},
 };
+use crate::openapi::DurationText;
 
 /// How events are passed on.
 #[derive(Debug, Clone)]
@@ -37,20 +39,37 @@ impl Default for Delivery {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
+/// How events are passed on to partners, which are no part of this file: see `sluice partners --help`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DeliveryTable {
+    /// What partners' secrets are derived from: they are stored nowhere, and whoever changes it changes all of them. Without it
+    /// no partner can be added.
+    #[schemars(with = "Option<SecretSource>")]
     key: Option<Spanned<SecretSource>>,
+    /// For partners without a schedule of their own: the wait before each attempt after the first. When they are used up, the
+    /// delivery is parked.
+    #[schemars(with = "Vec<DurationText>")]
     pub schedule: Vec<humantime_serde::Serde<Duration>>,
+    /// Each wait is varied by up to this share of itself, both ways (0 to 1).
     pub jitter: f64,
+    /// For partners without a time of their own: how long an exchange may take, at most 30 s.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub timeout: Duration,
+    /// For partners without a number of their own: requests that an instance has under way.
     pub concurrency: u32,
+    /// How long a secret is valid beside the one that replaced it: events carry both signatures.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub former_secret: Duration,
+    /// An endpoint that has done nothing but fail for so long is disabled, and its deliveries are parked.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub disable_after: Duration,
+    /// How long `sluice show` knows what became of a delivery.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub keep_records: Duration,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::HeaderName;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::event::EventType;
@@ -15,7 +16,7 @@ use crate::event::EventType;
 /// - `header:NAME`, a header.
 ///
 /// A body is JSON or a form, so pointers and `form:` exclude each other.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
     /// An array in a JSON body with one event in each element.
@@ -29,9 +30,13 @@ pub struct Mapping {
     pub status: String,
     /// RFC 3339 text, or seconds or milliseconds since 1970.
     pub occurred_at: Option<String>,
+    /// Whom the message went to.
     pub recipient: Option<String>,
+    /// Whom it came from.
     pub sender: Option<String>,
+    /// The vendor's error code.
     pub reason_code: Option<String>,
+    /// The vendor's error text.
     pub reason: Option<String>,
     /// The vendor's words for the status, and the canonical types they mean. Others become `unknown`.
     pub statuses: BTreeMap<String, EventType>,

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -41,9 +42,10 @@ pub struct MissingSecret {
     pub problem: &'static str,
 }
 
-/// `env:NAME` in the file.
-#[derive(Debug, Clone, Deserialize)]
+/// `env:NAME`: the environment variable that holds a secret.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("x-text" = "`env:NAME`"))]
 pub(super) struct SecretSource(String);
 
 /// Looks secrets up.

@@ -3,6 +3,7 @@
 mod template;
 
 use http::HeaderName;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -43,7 +44,7 @@ pub enum TimestampPlace {
     Field(String),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
     HmacSha1,
@@ -55,7 +56,7 @@ pub enum Algorithm {
 }
 
 /// How the signature is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
     /// In whatever case.
@@ -65,7 +66,7 @@ pub enum Encoding {
 }
 
 /// How the text of a secret becomes the bytes of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SecretText {
     Text,
@@ -80,17 +81,36 @@ impl Signature {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// How the vendor signs, for the scheme `signature`: one header holds the signature of a text that is put together from parts
+/// of the request.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SignatureTable {
+    /// The header that holds the signature.
+    #[schemars(with = "String")]
     header: Spanned<String>,
+    /// What the signature is made with.
     algorithm: Algorithm,
+    /// How the signature is written.
     encoding: Encoding,
+    /// What stands before the signature, as `sha256=` or `v0=`; by default nothing.
+    #[schemars(with = "Option<String>")]
     prefix: Option<Spanned<String>>,
+    /// The name of the signature in a list `k=v,k=v`, where it may be more than once (Stripe's form).
+    #[schemars(with = "Option<String>")]
     field: Option<Spanned<String>>,
+    /// The bytes that it covers, with `{body}` `{timestamp}` `{id}` `{url}` `{path}` `{method}` `{header:NAME}` in their places;
+    /// there must be a `{body}`.
+    #[schemars(with = "String")]
     signed: Spanned<String>,
+    /// Where the signed time is: `header:NAME`, or `field:NAME` in the list. `tolerance` is then `5m` unless set.
+    #[schemars(with = "Option<String>")]
     timestamp: Option<Spanned<String>>,
+    /// Where `{id}` is: `header:NAME`.
+    #[schemars(with = "Option<String>")]
     id: Option<Spanned<String>>,
+    /// How the secret is written. Absent: as text; an Ed25519 key as hex or base64, whichever it is.
+    #[schemars(with = "Option<SecretText>")]
     secret: Option<Spanned<SecretText>>,
 }
 

@@ -1,5 +1,6 @@
 //! Where documents and blobs are kept.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -39,19 +40,29 @@ pub struct BlobContainer {
     pub connection: Result<Connection, MissingConnection>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Where documents are kept: events, statuses, retries, what is parked.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct DocumentsTable {
+    /// `embedded` in the data folder, or `cosmos` in Azure Cosmos DB. `SLUICE_DOCUMENTS` overrides it.
+    #[schemars(with = "String")]
     kind: Spanned<String>,
+    /// The name of the environment variables that say where Cosmos DB is: see below.
     connection: String,
+    /// `SLUICE_COSMOS_DATABASE` overrides it.
     database: String,
 }
 
-#[derive(Debug, Deserialize)]
+/// Where large bodies are kept.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct BlobsTable {
+    /// `embedded` in the data folder, or `azure` in Blob Storage. `SLUICE_BLOBS` overrides it.
+    #[schemars(with = "String")]
     kind: Spanned<String>,
+    /// The name of the environment variables that say where the storage account is: see below.
     connection: String,
+    /// `SLUICE_BLOB_CONTAINER` overrides it.
     container: String,
 }
 

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytesize::ByteSize;
 use http::{HeaderName, HeaderValue};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -14,10 +15,13 @@ use super::{
     secrets::{Resolver, SecretSource},
     signature::{Signature, SignatureTable},
 };
-use crate::event::Channel;
+use crate::{
+    event::Channel,
+    openapi::{DurationText, SizeText},
+};
 
 /// How a vendor proves that a callback is its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
     Twilio,
@@ -67,7 +71,7 @@ impl Scheme {
 }
 
 /// Whose callbacks are refused first when there are too many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Priority {
     /// First: what is refused is sent again for hours.
@@ -89,16 +93,19 @@ impl Priority {
 }
 
 /// The answer to an accepted callback.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
+    /// The media type of the body.
     pub content_type: String,
+    /// The whole body.
     pub body: String,
 }
 
 /// Where a shared secret arrives: `basic` (the secret is `user:password`), `bearer`, or `header:NAME`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub enum Credential {
     /// `Authorization: Basic ...`
     #[default]
@@ -166,15 +173,18 @@ pub struct VendorConfig {
 }
 
 /// A weaker scheme of a vendor's past.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Legacy {
     /// Vonage: MD5 of the parameters and the secret.
     VonageMd5Hash,
     /// Vonage: HMAC of the parameters.
     VonageMd5,
+    /// Vonage: HMAC of the parameters.
     VonageSha1,
+    /// Vonage: HMAC of the parameters.
     VonageSha256,
+    /// Vonage: HMAC of the parameters.
     VonageSha512,
     /// Plivo: HMAC of the URL without its query; it binds no parameter.
     PlivoV2,
@@ -250,28 +260,53 @@ impl VendorConfig {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// A vendor. NAME is the `{vendor}` of the route `/incoming/{vendor}/{servicetype}/...`.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VendorTable {
+    /// How its callbacks are verified.
     scheme: Scheme,
+    /// Each `{servicetype}` of the route, and the channel that processes it.
+    #[schemars(with = "BTreeMap<String, Channel>")]
     services: BTreeMap<Spanned<String>, Channel>,
+    /// Where each live secret (or public key) is; two during a rotation, any of them may have signed.
     #[serde(default)]
+    #[schemars(with = "Vec<SecretSource>")]
     secrets: Vec<Spanned<SecretSource>>,
+    /// Twilio only: SharedKey secrets by key id.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, SecretSource>")]
     shared_keys: BTreeMap<String, Spanned<SecretSource>>,
+    /// Accounts that sign with secrets of their own; no other account's secret counts for them. Twilio: subaccounts by
+    /// AccountSid; Vonage: by api_key; Sinch: applications by application key.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Vec<SecretSource>>")]
     accounts: BTreeMap<String, Vec<Spanned<SecretSource>>>,
+    /// Where a secret arrives that signs nothing: `basic` (the secret is `user:password`), `bearer`, or `header:NAME`. For
+    /// postmark, sparkpost, infobip and credential; `basic` unless set, except for credential, which needs it.
+    #[schemars(with = "Option<String>")]
     credential: Option<Credential>,
     signature: Option<SignatureTable>,
+    /// SES only: the SNS topics that may call, by ARN; a final `*` stands for anything.
     #[serde(default)]
     topics: Vec<String>,
+    /// Who gets consent by the CloudEvents handshake (`OPTIONS`), for example `eventgrid.azure.net`; `*` is anybody.
     #[serde(default)]
     allowed_origins: Vec<String>,
+    /// Vonage only: what a token's `iss` must be; absent: not looked at.
     issuer: Option<String>,
+    /// A weaker scheme of the vendor's past that is accepted too.
     legacy: Option<Legacy>,
+    /// Larger bodies of this vendor are answered 413. Absent: as in `[ingest]`; at least 40 MiB for sendgrid, mailgun, postmark,
+    /// mandrill and sparkpost, which send whole e-mails. At most 8 that exceed `[ingest]` are read at a time.
+    #[schemars(with = "Option<SizeText>")]
     body_limit: Option<ByteSize>,
+    /// Whose callbacks are refused first when there are too many. Absent: by how long the vendor tries again; `sluice vendors`
+    /// tells.
     priority: Option<Priority>,
+    /// How far a signed time may be from now, where the scheme signs one. Absent: the scheme's own rule.
     #[serde(default, with = "humantime_serde")]
+    #[schemars(with = "Option<DurationText>")]
     tolerance: Option<Duration>,
     answer: Option<Answer>,
     mapping: Option<Mapping>,

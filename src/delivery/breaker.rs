@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, millis};
@@ -16,7 +17,7 @@ pub const FAILURES: u32 = 5;
 pub const OPEN_FOR: Duration = Duration::from_secs(60);
 
 /// What is known of an endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Breaker {
     #[serde(flatten)]
     pub state: State,
@@ -25,20 +26,23 @@ pub struct Breaker {
     pub failing_since: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "state")]
+#[schemars(rename = "BreakerState")]
 pub enum State {
     #[default]
     Closed,
     /// Nobody may ask before this time.
     Open {
         #[serde(with = "millis")]
+        #[schemars(with = "Timestamp")]
         until: Timestamp,
     },
     /// One instance asks; when it has not answered by this time, another may.
     Probing {
         by: String,
         #[serde(with = "millis")]
+        #[schemars(with = "Timestamp")]
         until: Timestamp,
     },
 }

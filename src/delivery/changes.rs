@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::{HeaderName, HeaderValue};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
@@ -16,6 +17,7 @@ use super::{
 use crate::{
     config,
     event::{Channel, EventType},
+    openapi::DurationText,
 };
 
 pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,8 +30,9 @@ const MOST_HEADERS: usize = 20;
 pub const HEADER_VARIABLES: &str = "PARTNER_";
 
 /// What to change. What is absent stays as it is, or as it is by default.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "PartnerChanges")]
 pub struct Changes {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
@@ -49,8 +52,10 @@ pub struct Changes {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DurationText>")]
     pub timeout: Option<humantime_serde::Serde<Duration>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<DurationText>>")]
     pub schedule: Option<Vec<humantime_serde::Serde<Duration>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_internal: Option<bool>,

@@ -5,19 +5,22 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
     event::{Channel, Event},
+    openapi::DurationText,
 };
 
 /// The partition of every partner's document; the id is the name.
 pub const PARTITION: &str = "partners";
 
 /// The form of an event on the wire. Every form is signed as Standard Webhooks says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "DeliveryFormat")]
 pub enum Format {
     /// `{"type", "timestamp", "data"}`, as Standard Webhooks recommends.
     StandardWebhooks,
@@ -41,7 +44,8 @@ impl Format {
 }
 
 /// What an operator decides about a partner. [`super::changes`] says what is valid.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PartnerSettings")]
 pub struct Settings {
     /// Where events are POSTed: an absolute URL.
     pub endpoint: String,
@@ -65,9 +69,11 @@ pub struct Settings {
     pub concurrency: u32,
     /// For a whole exchange, from the connection to the end of the answer.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub timeout: Duration,
     /// The waits between attempts; empty: those of `[delivery]`.
     #[serde(default)]
+    #[schemars(with = "Vec<DurationText>")]
     pub schedule: Vec<humantime_serde::Serde<Duration>>,
     /// Internal networks and plain http are allowed.
     #[serde(default)]
@@ -75,8 +81,9 @@ pub struct Settings {
 }
 
 /// Whether events are sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "state")]
+#[schemars(rename = "PartnerState")]
 pub enum State {
     Enabled,
     /// Events are parked with this reason; a replay brings them back.
@@ -99,7 +106,8 @@ pub struct Signing {
 }
 
 /// A generation on its way out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "FormerSecret")]
 pub struct Former {
     pub generation: u32,
     pub until: Timestamp,

@@ -1,5 +1,6 @@
 //! How deliveries fare, per partner: what the counters, the breakers and the retry table say.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{breaker, breakers, partner::State, partners};
@@ -14,7 +15,7 @@ use crate::{
 const NEXT: usize = 3;
 
 /// One partner's line.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PartnerReport {
     pub partner: String,
     #[serde(flatten)]
@@ -33,7 +34,8 @@ pub struct PartnerReport {
 }
 
 /// A delivery that waits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "NextRetry")]
 pub struct Next {
     pub due_at: Timestamp,
     /// The attempt that it will be.

@@ -1,6 +1,7 @@
 //! A sample event, sent at once: does the endpoint answer, and can it verify the signature?
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -18,7 +19,8 @@ use crate::{
 };
 
 /// What came of a sample.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "SampleReport")]
 pub struct Report {
     pub event_id: String,
     pub event_type: String,

@@ -7,6 +7,8 @@ use axum::{
 
 use crate::{app::App, ingest};
 
+pub(super) use crate::ingest::operations;
+
 pub(super) async fn handle(app: &App, request: Request<Body>) -> Response<Body> {
     ingest::receive(app, request).await
 }

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use schemars::{Schema, SchemaGenerator};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -63,6 +64,28 @@ impl<'a> Invocation<'a> {
             .filter(|name| !name.is_empty())
             .ok_or(InvocationError::NoFunctionName)?;
         Ok(Self { data: body.data, metadata: body.metadata, function })
+    }
+
+    /// The shape of the body. What `Data` holds depends on the trigger.
+    pub fn shape(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({
+            "type": "object",
+            "properties": {
+                "Data": { "type": "object", "description": "Values by binding name." },
+                "Metadata": {
+                    "type": "object",
+                    "properties": {
+                        "sys": {
+                            "type": "object",
+                            "properties": { "MethodName": { "type": "string", "minLength": 1, "description": "The function." } },
+                            "required": ["MethodName"],
+                        },
+                    },
+                    "required": ["sys"],
+                },
+            },
+            "required": ["Metadata"],
+        })
     }
 
     /// The function's name: its folder's name, in its case.

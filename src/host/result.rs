@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -17,7 +18,7 @@ use super::invocation::InvocationError;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A successful invocation: the trigger's messages are completed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct InvocationResult {
     /// By output binding, in its exact case; the host ignores names that no binding has. A string that happens to be
@@ -47,7 +48,7 @@ impl IntoResponse for InvocationResult {
 }
 
 /// A failed invocation: the trigger's messages are abandoned and come again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, thiserror::Error)]
 #[error("{error}")]
 pub struct InvocationFailure {
     /// For the reader of a log; free of payload data.

@@ -1,6 +1,7 @@
 //! Which records are meant.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Record;
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// All of it must hold. Empty: every record.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// The record of this id alone.

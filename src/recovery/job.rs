@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -29,8 +30,9 @@ pub const HIGHEST_RATE: u32 = 100_000;
 pub const DEFAULT_RATE: u32 = 500;
 
 /// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "JobState")]
 pub enum State {
     /// Waits for a worker, or has one.
     Running,
@@ -61,15 +63,18 @@ impl State {
 }
 
 /// Who works on a job, and until when nobody else does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JobLease")]
 pub struct Lease {
     pub owner: Uuid,
     #[serde(with = "millis")]
+    #[schemars(with = "Timestamp")]
     pub until: Timestamp,
 }
 
 /// How far a job is.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JobProgress")]
 pub struct Progress {
     /// Records that match; grows until `counted`.
     pub matched: u64,
@@ -97,7 +102,7 @@ impl Progress {
 }
 
 /// A job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Job {
     pub id: String,
     pub source: Source,
@@ -108,6 +113,7 @@ pub struct Job {
     pub who: String,
     /// Records that were made later are not touched: the job's own doing would never end.
     #[serde(with = "millis")]
+    #[schemars(with = "Timestamp")]
     pub created_at: Timestamp,
     pub state: State,
     /// Whether a worker may have to do with it; what the workers' query asks for.
@@ -125,8 +131,9 @@ pub struct Job {
 }
 
 /// What an operator asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "JobOrder")]
 pub struct Order {
     pub source: Source,
     #[serde(default = "replay")]

@@ -1,5 +1,6 @@
 //! A record of any source, with what operators see of it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Source;
@@ -12,11 +13,13 @@ use crate::{
 };
 
 /// What a list shows of a record. No personal data is in it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "FailedRecord")]
 pub struct Summary {
     pub id: String,
     /// When it was parked, is due, or was enqueued.
     #[serde(with = "millis")]
+    #[schemars(with = "Timestamp")]
     pub at: Timestamp,
     /// Why it is here.
     pub reason: String,

@@ -158,7 +158,13 @@ async fn what_cannot_be_meant_is_refused_with_the_reason() {
         ),
         (Method::GET, "/replays/unknown", json!({}), StatusCode::NOT_FOUND, "there is no job"),
         (Method::POST, "/replays/unknown/pause", json!({}), StatusCode::NOT_FOUND, "there is no job"),
-        (Method::POST, "/replays/unknown/stop", json!({}), StatusCode::NOT_FOUND, "pause, resume or abort"),
+        (
+            Method::POST,
+            "/replays/unknown/stop",
+            json!({}),
+            StatusCode::NOT_FOUND,
+            "there is no /manage/replays/unknown/stop",
+        ),
     ] {
         let (found, answer) = ask(&app, method.clone(), path, body.clone()).await;
         assert_eq!(found, status, "{method} {path} {body}: {answer}");

@@ -16,7 +16,7 @@ use std::{
 use axum::body::Body;
 use http::{
     HeaderValue, Request, Response, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER},
+    header::{CONNECTION, CONTENT_TYPE},
 };
 use hyper::body::Incoming;
 
@@ -29,6 +29,7 @@ use super::{
 use crate::{
     host::FunctionKey,
     listener::{Answer, status},
+    problem::try_again_later,
 };
 
 /// What all connections share.
@@ -65,8 +66,7 @@ impl Answer for Forwarder {
         let response = self.handler.call(Request::from_parts(head, body)).await;
         if late.load(Ordering::Relaxed) {
             // Not 408: a 4xx is final for some vendors.
-            let mut response = status(StatusCode::SERVICE_UNAVAILABLE);
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            let mut response = try_again_later("the body took too long");
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             return response;
         }
