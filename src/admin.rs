@@ -9,6 +9,7 @@
 mod audit;
 mod call;
 mod deliveries;
+mod erasures;
 mod partners;
 mod records;
 mod refusal;
@@ -65,6 +66,7 @@ pub struct Resource {
 pub const RESOURCES: &[Resource] = &[
     audit::RESOURCE,
     deliveries::RESOURCE,
+    erasures::RESOURCE,
     partners::RESOURCE,
     records::PARKED,
     records::RETRIES,

@@ -13,6 +13,7 @@ use crate::{
     deadline::Deadline,
     delivery::{self, Breakers, Courier, Partners},
     documents::SharedDocuments,
+    erase::standing::Erasures,
     event::{Channel, Event},
     health::Health,
     ingest::{Certificates, Door},
@@ -73,6 +74,8 @@ pub struct App {
     pub partners: Arc<Partners>,
     pub breakers: Arc<Breakers>,
     pub courier: Arc<Courier>,
+    /// Who was erased, for those that process.
+    pub erasures: Erasures,
     pub tokens: Tokens,
     pub meter: Arc<Meter>,
     /// What is answered to `GET health`.
@@ -104,6 +107,7 @@ impl App {
         Ok(Arc::new(Self {
             vendors: Vendors::from_config(&config.vendors),
             ledger: Ledger::new(documents.clone(), clock.clone()),
+            erasures: Erasures::new(documents.clone()),
             leases: Leases::new(documents.clone(), clock.clone(), lease_duration(&config)),
             retries,
             partners,

@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod deliveries;
 mod doctor;
+mod erase;
 mod explain;
 mod init_azure;
 mod moment;
@@ -84,6 +85,8 @@ enum Command {
     DeadLetters(recovery::RecoveryArgs),
     /// Replays under way and done: list, show, pause, resume, abort
     Replays(replays::ReplaysArgs),
+    // Its help is with its arguments: it is longer than a line.
+    Erase(erase::EraseArgs),
     /// What operators did
     Audit(audit::AuditArgs),
     // Its help is with its arguments: it is longer than a line.
@@ -162,6 +165,7 @@ pub fn main() -> ExitCode {
             Some(Command::Retries(args)) => recovery::run(Source::Retries, args).await,
             Some(Command::DeadLetters(args)) => recovery::run(Source::DeadLetters, args).await,
             Some(Command::Replays(args)) => replays::run(args).await,
+            Some(Command::Erase(args)) => erase::run(args).await,
             Some(Command::Audit(args)) => audit::run(args).await,
             Some(Command::Explain(args)) => Ok(explain::run(&args)),
         }

@@ -16,7 +16,8 @@
 //!    time ([`lease`]).
 //! 7. What was given up on waits for operators, who find, replay or discard it ([`recovery`]) through `/manage`
 //!    ([`admin`]); what they do is written down ([`audit`]).
-//! 8. Whether all that is kept agrees with itself can be asked at any time ([`verify`]), without anybody's word for it.
+//! 8. Whose data is to go, goes: a [`person`] is found in every place and encoding, and becomes a token ([`erase`]).
+//! 9. Whether all that is kept agrees with itself can be asked at any time ([`verify`]), without anybody's word for it.
 //!
 //! Arrows point one way: functions use ingest, channels, ledger, delivery, projection and retry; those use the ports
 //! ([`bus`], [`dead_letters`], [`documents`], [`blobs`], [`sql`], [`outbound`], [`clock`]); the adapters ([`local`],
@@ -41,6 +42,7 @@ pub mod delivery;
 pub mod doctor;
 pub mod documents;
 pub mod envelope;
+pub mod erase;
 pub mod event;
 pub mod explain;
 pub mod functions;
@@ -53,6 +55,7 @@ pub(crate) mod listener;
 pub mod local;
 pub mod outbound;
 pub mod package;
+pub mod person;
 pub mod pressure;
 pub mod problem;
 pub mod projection;
