@@ -11,6 +11,7 @@ mod hosted;
 mod mapping;
 mod meant;
 mod places;
+mod retention;
 mod secrets;
 mod signature;
 mod stores;
@@ -31,6 +32,7 @@ pub use delivery::Delivery;
 pub use error::ConfigError;
 pub use hosted::in_azure;
 pub use mapping::Mapping;
+pub use retention::{Keep, Retention};
 pub use secrets::{MissingSecret, Secret};
 pub use signature::{Algorithm, Encoding, Layout, Part, SecretText, Signature, Template, TimestampPlace};
 pub use stores::{BlobContainer, Blobs, Cosmos, Documents};
@@ -57,6 +59,7 @@ pub struct Config {
     pub retry: Retry,
     pub outbox: Outbox,
     pub delivery: Delivery,
+    pub retention: Retention,
     pub channels: Channels,
     /// Key of the tokens that stand for phone numbers and addresses.
     pub privacy_key: Result<Secret, MissingSecret>,
@@ -238,6 +241,7 @@ struct File {
     retry: Spanned<Retry>,
     outbox: Spanned<Outbox>,
     delivery: Option<Spanned<DeliveryTable>>,
+    retention: Option<Spanned<Retention>>,
     channels: Channels,
     privacy: Privacy,
     admin: Option<Admin>,
@@ -359,6 +363,7 @@ impl Config {
             retry: file.retry.into_inner(),
             outbox: file.outbox.into_inner(),
             delivery,
+            retention: file.retention.map(Spanned::into_inner).unwrap_or_default(),
             channels: file.channels,
             privacy_key,
             admin_key,

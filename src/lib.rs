@@ -17,7 +17,8 @@
 //! 7. What was given up on waits for operators, who find, replay or discard it ([`recovery`]) through `/manage`
 //!    ([`admin`]); what they do is written down ([`audit`]).
 //! 8. Whose data is to go, goes: a [`person`] is found in every place and encoding, and becomes a token ([`erase`]).
-//! 9. Whether all that is kept agrees with itself can be asked at any time ([`verify`]), without anybody's word for it.
+//! 9. What is kept for a time only, goes ([`retention`]).
+//! 10. Whether all that is kept agrees with itself can be asked at any time ([`verify`]), without anybody's word for it.
 //!
 //! Arrows point one way: functions use ingest, channels, ledger, delivery, projection and retry; those use the ports
 //! ([`bus`], [`dead_letters`], [`documents`], [`blobs`], [`sql`], [`outbound`], [`clock`]); the adapters ([`local`],
@@ -60,6 +61,7 @@ pub mod pressure;
 pub mod problem;
 pub mod projection;
 pub mod recovery;
+pub mod retention;
 pub mod retry;
 pub mod simulate;
 pub mod sql;

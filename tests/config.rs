@@ -400,3 +400,21 @@ fn a_file_from_before_bus_and_stores_could_be_elsewhere_keeps_its_meaning() {
     let elsewhere = parse(&text, &[("SLUICE_BUS", "service-bus"), ("SLUICE_DOCUMENTS", "cosmos")]).unwrap();
     assert_eq!(elsewhere.embedded(), ["[blobs]"]);
 }
+
+#[test]
+fn retention_must_not_lose_what_is_still_needed() {
+    let keeps = "[retention]\nledger = \"forever\"";
+    let error = error_of(keeps, "[retention]\nledger = \"10d\"");
+    assert!(
+        error.contains("retention.ledger: must be at least 15days 22h") && error.contains("applied again"),
+        "{error}"
+    );
+    let error = error_of(keeps, "[retention]\nledger = \"20d\"");
+    assert!(error.contains("must not be shorter than delivery.keep_records"), "{error}");
+    let error = error_of("blobs = \"forever\"", "blobs = \"400d\"");
+    assert!(error.contains("retention.blobs: must not be shorter than parked"), "{error}");
+    let error = error_of(keeps, "[retention]\nledger = \"always\"");
+    assert!(error.contains("expected \"forever\", or a duration like \"400d\""), "{error}");
+    let text = shipped().replacen(keeps, "[retention]\nledger = \"400d\"", 1);
+    assert_eq!(parse(&text, &[]).unwrap().retention.ledger.to_string(), "1year 1month 4days 8h 43m 12s");
+}

@@ -14,6 +14,7 @@ use sluice::{
     documents::Container,
     local::broker::Entity,
     retry::records::{Attempt, Class, ParkedRecord, RetryRecord, StoredMessage, bucket_of},
+    verify::Report,
 };
 
 use crate::{
@@ -227,6 +228,12 @@ async fn taken_by(app: &TestApp, is_wanted: impl Fn(&sluice::local::broker::Rece
     }
     app.broker.release(&others).await.unwrap();
     taken.expect("the callback is on the bus")
+}
+
+/// What is amiss, but for what waits for a partner that never answers, and for what no timer worked on.
+pub fn amiss(report: &Report) -> Vec<String> {
+    let kinds = report.findings.iter().map(|(kind, _)| format!("{kind:?}"));
+    kinds.filter(|kind| !["RetryOverdue", "ReplayStuck"].contains(&kind.as_str())).collect()
 }
 
 /// Asks for an erasure until it ends.
