@@ -154,6 +154,13 @@ impl Documents for LocalDocuments {
     }
 
     async fn compact(&self) -> Result<Option<(u64, u64)>, DocumentsError> {
+        // What has expired is in the file until somebody purges it, and no query shows it.
+        if let Some(writer) = &self.writer {
+            let purge = |connection: &Connection, state: &mut DocumentsState| {
+                schema::purge(connection, state.clock.now().timestamp_millis())
+            };
+            while writer.run(purge).await? {}
+        }
         let path = self.path.clone();
         let done = tokio::task::spawn_blocking(move || compact(&path)).await;
         Ok(Some(done.map_err(|_| DocumentsError::Unavailable("rewriting the file panicked".into()))??))
