@@ -26,7 +26,7 @@ impl Run {
     fn engine(&self) -> GeneralPurpose {
         let is_url_safe = self.characters.iter().any(|byte| matches!(byte, b'-' | b'_'));
         // Whole groups do not tell whether padding is wanted: most readers want it.
-        let padded = self.characters.ends_with(b"=") || self.characters.len() % 4 == 0;
+        let padded = self.characters.ends_with(b"=") || self.characters.len().is_multiple_of(4);
         GeneralPurpose::new(if is_url_safe { &URL_SAFE } else { &STANDARD }, LENIENT.with_encode_padding(padded))
     }
 
