@@ -11,6 +11,7 @@ mod audit;
 mod call;
 mod deliveries;
 mod describe;
+mod erasures;
 mod index;
 mod operation;
 mod partners;
@@ -45,6 +46,7 @@ pub const RESOURCES: &[Resource] = &[
     index::RESOURCE,
     audit::RESOURCE,
     deliveries::RESOURCE,
+    erasures::RESOURCE,
     partners::RESOURCE,
     records::PARKED,
     records::RETRIES,

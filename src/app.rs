@@ -13,6 +13,7 @@ use crate::{
     deadline::Deadline,
     delivery::{self, Breakers, Courier, Partners},
     documents::SharedDocuments,
+    erase::standing::Erasures,
     event::{Channel, Event},
     health::Health,
     ingest::{Certificates, Door},
@@ -23,6 +24,7 @@ use crate::{
         records::Destination,
     },
     outbound::SharedOutbound,
+    retention::{OldBlobs, retained},
     retry::{Retries, sweep::lease_duration},
     telemetry::{Meter, Seldom, Tokens},
     vendors::Vendors,
@@ -73,6 +75,10 @@ pub struct App {
     pub partners: Arc<Partners>,
     pub breakers: Arc<Breakers>,
     pub courier: Arc<Courier>,
+    /// Bodies whose time is over.
+    pub old_blobs: OldBlobs,
+    /// Who was erased, for those that process.
+    pub erasures: Erasures,
     pub tokens: Tokens,
     pub meter: Arc<Meter>,
     /// What is answered to `GET health`.
@@ -93,6 +99,7 @@ impl App {
         let limit = config.dependencies.timeout;
         let ingest_bus = bus.clone();
         let bus: SharedBus = Arc::new(Deadline::new(limit, bus));
+        let documents = retained(documents, config.retention);
         let documents: SharedDocuments = Arc::new(Deadline::new(limit, documents));
         let retries = Retries::new(bus.clone(), documents.clone(), clock.clone(), &config.retry);
         let meter = Arc::new(Meter::new(config.vendors.keys()));
@@ -104,6 +111,8 @@ impl App {
         Ok(Arc::new(Self {
             vendors: Vendors::from_config(&config.vendors),
             ledger: Ledger::new(documents.clone(), clock.clone()),
+            old_blobs: OldBlobs::default(),
+            erasures: Erasures::new(documents.clone()),
             leases: Leases::new(documents.clone(), clock.clone(), lease_duration(&config)),
             retries,
             partners,

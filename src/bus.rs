@@ -92,6 +92,44 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     ///
     /// A message whose id the topic has seen within its duplicate detection window is dropped, and that is a success.
     async fn publish(&self, topic: &str, message: Message) -> Result<(), PublishError>;
+
+    /// The messages that wait, where the broker lets this process change them. Service Bus does not.
+    fn shelf(&self) -> Option<&dyn Shelf> {
+        None
+    }
+}
+
+/// A message that waits in the broker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shelved {
+    pub sequence_number: i64,
+    pub message: Message,
+}
+
+/// What became of a message that was to be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    Done,
+    /// A receiver has it: what it makes of it is not in the broker.
+    Locked,
+    Gone,
+}
+
+/// The messages of a broker that wait: active, scheduled, locked and dead-lettered ones, of every subscription.
+#[async_trait]
+pub trait Shelf: Send + Sync + std::fmt::Debug {
+    /// Up to `max` messages behind a sequence number, in its order. Nothing is locked or counted.
+    async fn look(&self, behind: i64, max: usize) -> Result<Vec<Shelved>, PublishError>;
+
+    /// Whether a message with this correlation id waits.
+    async fn holds(&self, correlation_id: &str) -> Result<bool, PublishError>;
+
+    /// Puts a message in the place of another, unless somebody has that one. What decided when and to whom it is delivered
+    /// stays as it was.
+    async fn replace(&self, sequence_number: i64, message: Message) -> Result<Replaced, PublishError>;
+
+    /// Rewrites the broker's file without what was deleted from it. Returns its size in bytes before and after, with its log.
+    async fn compact(&self) -> Result<(u64, u64), PublishError>;
 }
 
 /// The bus that every part of the program shares.

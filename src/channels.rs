@@ -2,4 +2,5 @@
 
 pub mod opt_out;
 pub mod process;
+pub(crate) mod read;
 pub mod status;

@@ -7,6 +7,7 @@ mod check;
 mod config;
 mod deliveries;
 mod doctor;
+mod erase;
 mod explain;
 mod init_azure;
 mod moment;
@@ -93,6 +94,8 @@ enum Command {
     Replays(replays::ReplaysArgs),
     /// Print every HTTP route as an OpenAPI document
     Openapi(openapi::OpenApiArgs),
+    // Its help is with its arguments: it is longer than a line.
+    Erase(erase::EraseArgs),
     /// What operators did
     Audit(audit::AuditArgs),
     // Its help is with its arguments: it is longer than a line.
@@ -174,6 +177,7 @@ pub fn main() -> ExitCode {
             Some(Command::DeadLetters(args)) => recovery::run(Source::DeadLetters, args).await,
             Some(Command::Replays(args)) => replays::run(args).await,
             Some(Command::Openapi(args)) => openapi::run(&args),
+            Some(Command::Erase(args)) => erase::run(args).await,
             Some(Command::Audit(args)) => audit::run(args).await,
             Some(Command::Explain(args)) => Ok(explain::run(&args)),
         }

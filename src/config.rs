@@ -12,6 +12,7 @@ mod mapping;
 mod meant;
 mod places;
 mod reference;
+mod retention;
 mod secrets;
 mod signature;
 mod stores;
@@ -35,6 +36,7 @@ pub use error::ConfigError;
 pub use hosted::in_azure;
 pub use mapping::Mapping;
 pub use reference::reference;
+pub use retention::{Keep, Retention};
 pub use secrets::{MissingSecret, Secret};
 pub use signature::{Algorithm, Encoding, Layout, Part, SecretText, Signature, Template, TimestampPlace};
 pub use stores::{BlobContainer, Blobs, Cosmos, Documents};
@@ -63,6 +65,7 @@ pub struct Config {
     pub retry: Retry,
     pub outbox: Outbox,
     pub delivery: Delivery,
+    pub retention: Retention,
     pub channels: Channels,
     /// Key of the tokens that stand for phone numbers and addresses.
     pub privacy_key: Result<Secret, MissingSecret>,
@@ -277,6 +280,8 @@ struct File {
     outbox: Spanned<Outbox>,
     #[schemars(with = "Option<DeliveryTable>")]
     delivery: Option<Spanned<DeliveryTable>>,
+    #[schemars(with = "Option<Retention>")]
+    retention: Option<Spanned<Retention>>,
     channels: Channels,
     privacy: Privacy,
     admin: Option<Admin>,
@@ -408,6 +413,7 @@ impl Config {
             retry: file.retry.into_inner(),
             outbox: file.outbox.into_inner(),
             delivery,
+            retention: file.retention.map(Spanned::into_inner).unwrap_or_default(),
             channels: file.channels,
             privacy_key,
             admin_key,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use crate::{
-    bus::{Bus, Message, PublishError},
+    bus::{Bus, Message, PublishError, Shelf},
     documents::{CommitError, Container, Document, Documents, DocumentsError, Etag, Operation, Page, Query},
 };
 
@@ -48,6 +48,10 @@ impl Bus for Deadline<dyn Bus> {
         let answer = timeout(self.limit, self.inner.publish(topic, message)).await;
         answer.unwrap_or_else(|_| Err(PublishError::Unavailable(self.passed())))
     }
+
+    fn shelf(&self) -> Option<&dyn Shelf> {
+        self.inner.shelf()
+    }
 }
 
 #[async_trait]
@@ -75,5 +79,10 @@ impl Documents for Deadline<dyn Documents> {
     ) -> Result<Vec<Option<Etag>>, CommitError> {
         let answer = timeout(self.limit, self.inner.commit(container, partition, operations)).await;
         answer.unwrap_or_else(|_| Err(CommitError::Unavailable(self.passed())))
+    }
+
+    /// As long as it takes: whoever asks for it waits for it.
+    async fn compact(&self) -> Result<Option<(u64, u64)>, DocumentsError> {
+        self.inner.compact().await
     }
 }

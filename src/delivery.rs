@@ -15,7 +15,7 @@ mod address;
 pub mod attempt;
 pub mod breaker;
 pub mod breakers;
-mod cached;
+pub(crate) mod cached;
 pub mod changes;
 pub mod client;
 pub mod courier;

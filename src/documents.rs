@@ -296,6 +296,12 @@ pub trait Documents: Send + Sync + std::fmt::Debug {
         partition: &str,
         operations: Vec<Operation>,
     ) -> Result<Vec<Option<Etag>>, CommitError>;
+
+    /// Rewrites the store's file without what was deleted from it, where there is one. Returns its size in bytes before and
+    /// after, with its log. Takes as long as the file is large; commits wait or fail meanwhile, reads go on.
+    async fn compact(&self) -> Result<Option<(u64, u64)>, DocumentsError> {
+        Ok(None)
+    }
 }
 
 /// The store that every part of the program shares.

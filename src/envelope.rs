@@ -3,8 +3,10 @@
 //! The raw body travels unchanged: as `data` (a JSON string) where it is text of another media type than JSON, else as
 //! `data_base64`, which keeps every byte. A body too large for the bus goes to a blob, named by `dataref` (the claim
 //! check). What else the normaliser needs of the request rides in the extensions `requestquery` and `requestheaders`.
+//! Where somebody in it was erased, its events take the place of the body ([`facts`]).
 
 mod claim_check;
+mod facts;
 
 use std::borrow::Cow;
 
@@ -16,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::{clock::Timestamp, documents::without_values};
 
 pub use claim_check::{BodyError, check_in};
+pub(crate) use facts::facts_of;
+pub use facts::{Content, FACTS_V1};
 
 /// The type of the envelopes that this version writes.
 pub const RECEIVED_V1: &str = "sluice.callback.received.v1";
@@ -83,7 +87,7 @@ impl<'a> Envelope<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self, EnvelopeError> {
         let malformed = |error: serde_json::Error| EnvelopeError::Malformed(without_values(&error));
         match serde_json::from_slice::<Self>(bytes) {
-            Ok(envelope) if envelope.specversion == "1.0" && envelope.event_type == RECEIVED_V1 => Ok(envelope),
+            Ok(envelope) if envelope.specversion == "1.0" && is_known(&envelope.event_type) => Ok(envelope),
             Ok(envelope) => Err(EnvelopeError::UnknownType(envelope.event_type.into_owned())),
             // Another version may lack what this one requires: its type says more than the missing field.
             Err(error) => {
@@ -93,7 +97,7 @@ impl<'a> Envelope<'a> {
                     event_type: String,
                 }
                 match serde_json::from_slice::<OnlyType>(bytes) {
-                    Ok(only) if only.event_type != RECEIVED_V1 => Err(EnvelopeError::UnknownType(only.event_type)),
+                    Ok(only) if !is_known(&only.event_type) => Err(EnvelopeError::UnknownType(only.event_type)),
                     _ => Err(malformed(error)),
                 }
             }
@@ -129,6 +133,10 @@ impl<'a> Envelope<'a> {
         }
         headers
     }
+}
+
+fn is_known(event_type: &str) -> bool {
+    [RECEIVED_V1, FACTS_V1].contains(&event_type)
 }
 
 /// Renders headers for `requestheaders`; values that are not visible ASCII are left out, since CloudEvents has no place

@@ -1,5 +1,7 @@
 //! Canonical events: the facts that callbacks of every vendor are turned into.
 
+mod people;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -17,7 +17,9 @@
 //! 7. What was given up on waits for operators, who find, replay or discard it ([`recovery`]) through `/manage`
 //!    ([`admin`]); what they do is written down ([`audit`]).
 //! 8. Every HTTP answer is described beside the code that gives it ([`openapi`]).
-//! 9. Whether all that is kept agrees with itself can be asked at any time ([`verify`]), without anybody's word for it.
+//! 9. Whose data is to go, goes: a [`person`] is found in every place and encoding, and becomes a token ([`erase`]).
+//! 10. What is kept for a time only, goes ([`retention`]).
+//! 11. Whether all that is kept agrees with itself can be asked at any time ([`verify`]), without anybody's word for it.
 //!
 //! Arrows point one way: functions use ingest, channels, ledger, delivery, projection and retry; those use the ports
 //! ([`bus`], [`dead_letters`], [`documents`], [`blobs`], [`sql`], [`outbound`], [`clock`]); the adapters ([`local`],
@@ -42,6 +44,7 @@ pub mod delivery;
 pub mod doctor;
 pub mod documents;
 pub mod envelope;
+pub mod erase;
 pub mod event;
 pub mod explain;
 pub mod functions;
@@ -55,10 +58,12 @@ pub mod local;
 pub mod openapi;
 pub mod outbound;
 pub mod package;
+pub mod person;
 pub mod pressure;
 pub mod problem;
 pub mod projection;
 pub mod recovery;
+pub mod retention;
 pub mod retry;
 pub mod simulate;
 pub mod sql;

@@ -9,6 +9,7 @@ pub use meter::{Count, Meter, VendorCounts, read_counts, read_partner_counts};
 pub use partners::{LastError, PartnerCounts, Sent};
 pub use seldom::Seldom;
 pub use tokens::Tokens;
+pub(crate) use tokens::is_token;
 
 use std::io::IsTerminal;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sluice::config::{Blobs, BusKind, Config, Connection, Documents, Priority, Profile, Secret};
+use sluice::config::{Blobs, BusKind, Config, Connection, Documents, Keep, Priority, Profile, Secret};
 
 fn shipped() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/sluice.toml")).unwrap()
@@ -399,4 +399,23 @@ fn a_file_from_before_bus_and_stores_could_be_elsewhere_keeps_its_meaning() {
     assert_eq!(config.retry.sweep_rate, parse(&shipped(), &[]).unwrap().retry.sweep_rate);
     let elsewhere = parse(&text, &[("SLUICE_BUS", "service-bus"), ("SLUICE_DOCUMENTS", "cosmos")]).unwrap();
     assert_eq!(elsewhere.embedded(), ["[blobs]"]);
+}
+
+#[test]
+fn retention_must_not_lose_what_is_still_needed() {
+    let keeps = "[retention]\nledger = \"forever\"";
+    let error = error_of(keeps, "[retention]\nledger = \"10d\"");
+    assert!(
+        error.contains("retention.ledger: must be at least 15days 22h") && error.contains("applied again"),
+        "{error}"
+    );
+    let error = error_of(keeps, "[retention]\nledger = \"20d\"");
+    assert!(error.contains("must not be shorter than delivery.keep_records"), "{error}");
+    let error = error_of("blobs = \"forever\"", "blobs = \"400d\"");
+    assert!(error.contains("retention.blobs: must not be shorter than parked"), "{error}");
+    let error = error_of(keeps, "[retention]\nledger = \"always\"");
+    assert!(error.contains("expected \"forever\", or a duration like \"400d\""), "{error}");
+    let text = shipped().replacen(keeps, "[retention]\nledger = \"400d\"", 1);
+    let days = |days: u64| Keep::For(std::time::Duration::from_secs(days * 24 * 3600));
+    assert_eq!(parse(&text, &[]).unwrap().retention.ledger, days(400));
 }

@@ -1,28 +1,25 @@
 //! A processor: a batch of envelopes in, their events in the ledger, every message accounted for.
 //!
-//! The way of a message: envelope → body → the vendor's normaliser → events → consent → ledger → outbox. Events of all
+//! The way of a message: envelope → body → the vendor's normaliser → events ([`super::read`]) → consent → ledger → outbox. Events of all
 //! messages of a batch are grouped by message key, and each group is applied in one commit. A message that fails is
 //! kept as a retry record or parked, so that one bad message never fails its batch.
 
 use std::{
     collections::{HashMap, HashSet},
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
 use futures_util::{StreamExt, stream};
-use tokio::time::timeout;
 
-use super::opt_out;
+use super::{opt_out, read::Problem};
 use crate::{
     app::App,
-    envelope::{BodyError, Envelope},
+    envelope::Envelope,
     event::{Channel, Event},
     host::ServiceBusMessage,
-    ledger::{Applied, Arrival, LedgerError, outbox},
-    retry::{Failure, Kept, NotKept, records::Class},
+    ledger::{Applied, Arrival, outbox},
+    retry::{Failure, Kept, NotKept},
     telemetry::Count,
-    vendors::{Callback, Vendor},
 };
 
 /// Bodies fetched, partitions written to, and failed messages kept at once: enough to fill the store's group commit.
@@ -38,23 +35,6 @@ pub struct Processed {
     pub duplicates: usize,
     /// Messages kept for another attempt, or parked.
     pub failed: usize,
-}
-
-/// Why one message could not be processed.
-#[derive(Debug, Clone)]
-struct Problem {
-    class: Class,
-    error: String,
-}
-
-impl Problem {
-    fn permanent(error: impl std::fmt::Display) -> Self {
-        Self { class: Class::Permanent, error: error.to_string() }
-    }
-
-    fn transient(error: impl std::fmt::Display) -> Self {
-        Self { class: Class::Transient, error: error.to_string() }
-    }
 }
 
 /// A message that was read: its vendor, and how its events fared.
@@ -129,33 +109,10 @@ async fn read(
 }
 
 async fn arrivals(app: &App, channel: Channel, envelope: &Envelope<'_>) -> Result<Vec<Arrival>, Problem> {
-    let Some(vendor) = app.vendors.get(&envelope.vendor) else {
-        return Err(Problem::permanent(format!("vendor {:?} is not configured any more", envelope.vendor)));
-    };
-    let limit = app.config.dependencies.timeout;
-    // A body in a blob may be a large one: a batch of them must not fill the memory.
-    let _room = match envelope.dataref {
-        Some(_) => app.claimed_bodies.acquire().await.ok(),
-        None => None,
-    };
-    let body = match timeout(limit, envelope.body(app.blobs.as_ref())).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error @ BodyError::Lost(_))) => return Err(Problem::permanent(error)),
-        Ok(Err(error @ BodyError::Unavailable(_))) => return Err(Problem::transient(error)),
-        Err(_) => return Err(Problem::transient(format!("the blob store gave no answer within {limit:?}"))),
-    };
-    let callback = Callback {
-        channel,
-        service_type: envelope.servicetype.to_string(),
-        request_type: envelope.requesttype.to_string(),
-        query: envelope.requestquery.to_string(),
-        headers: envelope.headers(),
-        content_type: envelope.datacontenttype.as_deref().map(str::to_owned),
-        body,
-        received_at: envelope.time,
-    };
-    let mut events = events_of(vendor.as_ref(), &callback)?;
-    opt_out::infer_keywords(&mut events, &app.config.channels);
+    let mut events = super::read::events(app, channel, envelope).await?;
+    // Without them, what waited while somebody was erased would bring the person back.
+    let erasures = app.erasures.current().await.map_err(Problem::transient)?;
+    events.iter_mut().for_each(|event| erasures.forget(event, envelope.time, &app.tokens));
     let envelope_id: Arc<str> = envelope.id.as_str().into();
     // Without the partners nobody can tell who is owed these events.
     let partners = app.partners.current().await.map_err(Problem::transient)?;
@@ -168,36 +125,24 @@ async fn arrivals(app: &App, channel: Channel, envelope: &Envelope<'_>) -> Resul
     Ok(events.into_iter().map(arrival).collect())
 }
 
-/// Asks a normaliser. One that panics, which is a bug of ours, costs its own message and not the batch around it.
-fn events_of(vendor: &dyn Vendor, callback: &Callback) -> Result<Vec<Event>, Problem> {
-    match catch_unwind(AssertUnwindSafe(|| vendor.normalise(callback))) {
-        Ok(read) => read.map_err(Problem::permanent),
-        Err(_) => Err(Problem::permanent("the normaliser panicked: see standard error")),
-    }
-}
-
 /// Applies the events of one message key: wishes first, then the ledger, then what the ledger owes the bus.
 ///
 /// The order makes a crash harmless. Recording a wish twice changes nothing, so it may come before the commit that
 /// would make a second delivery a duplicate; after it, it could be lost. A wish that the ledger has already is not
 /// recorded again: a repeat is received later, and would undo what the person has wished for since.
 async fn apply(app: &App, key: &str, arrivals: &[Arrival]) -> Result<Applied, Problem> {
-    let failed = |error: LedgerError| match error {
-        LedgerError::Unavailable(_) => Problem::transient(error),
-        LedgerError::Refused(_) => Problem::permanent(error),
-    };
     let mut seen = HashSet::new();
     for arrival in arrivals {
         let event: &Event = &arrival.event;
         let Some(consent) = opt_out::wish(event, &app.config.channels) else { continue };
-        if !seen.insert(event.dedupe_key.as_str()) || app.ledger.knows(key, event).await.map_err(failed)? {
+        if !seen.insert(event.dedupe_key.as_str()) || app.ledger.knows(key, event).await? {
             continue;
         }
         let at = super::status::effective_time(event, arrival.received_at);
         let recorded = opt_out::record(app.documents.as_ref(), &app.tokens, event, consent, at).await;
         recorded.map_err(Problem::transient)?;
     }
-    let mut applied = app.ledger.apply(key, arrivals).await.map_err(failed)?;
+    let mut applied = app.ledger.apply(key, arrivals).await?;
     let topic = &app.config.bus.deliveries_topic;
     for record in std::mem::take(&mut applied.owed) {
         if let Err(error) = outbox::publish(app.bus.as_ref(), app.documents.as_ref(), topic, &record).await {
@@ -266,46 +211,4 @@ async fn keep(
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        clock::Timestamp,
-        vendors::{Identity, Refusal, Request, Trace, Unreadable},
-    };
-
-    #[derive(Debug)]
-    struct Broken;
-
-    impl Vendor for Broken {
-        fn verify(&self, _: &Request<'_>, _: Timestamp, _: &mut Trace) -> Result<(), Refusal> {
-            Ok(())
-        }
-
-        fn identify(&self, _: &Request<'_>) -> Identity {
-            Identity::default()
-        }
-
-        fn normalise(&self, _: &Callback) -> Result<Vec<Event>, Unreadable> {
-            panic!("a bug")
-        }
-    }
-
-    #[test]
-    fn a_normaliser_that_panics_fails_its_own_message_for_good() {
-        let callback = Callback {
-            channel: Channel::Sms,
-            service_type: "sms".into(),
-            request_type: String::new(),
-            query: String::new(),
-            headers: http::HeaderMap::new(),
-            content_type: None,
-            body: bytes::Bytes::new(),
-            received_at: Timestamp::default(),
-        };
-        let problem = events_of(&Broken, &callback).unwrap_err();
-        assert_eq!(problem.class, Class::Permanent);
-    }
 }

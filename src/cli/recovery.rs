@@ -233,7 +233,7 @@ async fn count(client: &Client, source: Source, filter: &Filter) -> anyhow::Resu
     }
 }
 
-fn confirm(question: &str) -> anyhow::Result<()> {
+pub(super) fn confirm(question: &str) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
         bail!("{question} Nobody is here to ask: say --yes, or look first with --dry-run");
     }

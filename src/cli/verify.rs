@@ -75,6 +75,7 @@ async fn answer(args: VerifyArgs) -> anyhow::Result<Report> {
         since: args.since,
         settle: args.settle,
         keep_records: config.delivery.keep_records,
+        keep_ledger: config.retention.ledger,
         ..CheckOptions::new(SystemClock.now())
     };
     let bar = bar();

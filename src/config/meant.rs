@@ -6,13 +6,15 @@ use std::{collections::BTreeSet, time::Duration};
 use bytesize::ByteSize;
 use toml::Spanned;
 
-use super::{ConfigError, File, error::Locator};
+use super::{ConfigError, File, Keep, error::Locator};
 use crate::delivery::changes::{LONGEST_TIMEOUT, MOST_AT_ONCE, MOST_WAITS};
 
 /// What is left of a bus message of 256 KB (Service Bus Standard) beside 64 KB of properties.
 const LARGEST_ENVELOPE: ByteSize = ByteSize::kib(192);
 /// Longer than anybody waits for a retry, and far from what a date can hold.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Cosmos DB counts the seconds in 32 bits.
+const LONGEST_RETENTION: Duration = Duration::from_secs(60 * 365 * 24 * 3600);
 /// The deliveries topic's own subscription, and what its filter says.
 const RESERVED_DESTINATIONS: [&str; 2] = ["deliver", "partner"];
 
@@ -71,6 +73,29 @@ pub(super) fn check(at: &Locator, file: &File) -> Result<(), ConfigError> {
         table.refuse_if("disable_after", delivery.disable_after.is_zero(), not_zero)?;
         let unfit = delivery.keep_records.is_zero() || delivery.keep_records > LONGEST_WAIT;
         table.refuse_if("keep_records", unfit, "must be more than 0 and at most a year")?;
+    }
+
+    if let Some(retention) = &file.retention {
+        let table = Table { at, name: "retention", start: start(retention) };
+        let retention = retention.get_ref();
+        let kept = [retention.ledger, retention.parked, retention.consent, retention.audit, retention.blobs];
+        for (key, keep) in ["ledger", "parked", "consent", "audit", "blobs"].into_iter().zip(kept) {
+            let unfit = keep.ttl().is_some_and(|time| time < Duration::from_secs(1) || time > LONGEST_RETENTION);
+            table.refuse_if(key, unfit, "must be at least a second and at most 60 years, or forever")?;
+        }
+        let retries: Duration = retry.schedule.iter().map(|wait| **wait).sum();
+        let on_its_way = Keep::For(bus.time_to_live.saturating_add(retries));
+        let problem = format!("must be at least {on_its_way}, the sum of bus.time_to_live and retry.schedule: ");
+        let again = format!("{problem}a callback that comes back later would be applied again");
+        table.refuse_if("ledger", retention.ledger < on_its_way, &again)?;
+        let records = file.delivery.as_ref().map(|delivery| delivery.get_ref().keep_records).unwrap_or_default();
+        let problem_of_records =
+            "must not be shorter than delivery.keep_records: deliveries would outlive their events";
+        table.refuse_if("ledger", retention.ledger < Keep::For(records), problem_of_records)?;
+        let lost = format!("{problem}the body of a callback that comes back later would be lost");
+        table.refuse_if("blobs", retention.blobs < on_its_way, &lost)?;
+        let problem = "must not be shorter than parked: what is parked could not be replayed without its body";
+        table.refuse_if("blobs", retention.blobs < retention.parked, problem)?;
     }
 
     let table = Table { at, name: "outbox", start: start(&file.outbox) };

@@ -15,7 +15,7 @@ use crate::documents::DocumentsError;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(super) struct Cached<T> {
+pub(crate) struct Cached<T> {
     oldest: Duration,
     held: Mutex<Held<T>>,
     /// Held by the one that reads; the others wait for what it gets.

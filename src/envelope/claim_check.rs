@@ -61,7 +61,7 @@ impl Envelope<'_> {
     }
 }
 
-fn blob_path(name: &str) -> Result<Path, object_store::Error> {
+pub(super) fn blob_path(name: &str) -> Result<Path, object_store::Error> {
     Path::parse(name).map_err(object_store::Error::from)
 }
 

@@ -1,4 +1,5 @@
-//! `sweep-retries`: timer trigger. Brings back what is due: the spool, retry records, left-over outbox entries.
+//! `sweep-retries`: timer trigger. Brings back what is due: the spool, retry records, left-over outbox entries. Then removes
+//! bodies whose time is over.
 
 use crate::{
     app::App,
@@ -15,6 +16,12 @@ pub(super) async fn handle(app: &App, _call: &Invocation<'_>) -> Result<Invocati
         leases: &app.leases,
     };
     let swept = sweep(ports, &app.config).await.map_err(|error| InvocationFailure::new(error.to_string()))?;
+    // What is left of it comes with the next look: nobody waits for it.
+    match app.old_blobs.remove(app).await {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "bodies are removed whose time is over"),
+        Err(error) => tracing::warn!(%error, "old bodies are not removed"),
+    }
     let mut result = InvocationResult::default();
     if !swept.is_empty() {
         tracing::info!(

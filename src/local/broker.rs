@@ -3,7 +3,8 @@
 //! A publisher's task checks and encodes its message and hands it to the writer thread, which stores a copy for every
 //! subscription that matches and answers after the commit ([`publish`]). A receiver locks messages in batches
 //! ([`claim`]) and settles them ([`settle`]); between its deliveries a message is only a narrow row that moves
-//! ([`schema`]). [`seen`] drops duplicates. Peeks and counts run on a reader's connection ([`browse`]).
+//! ([`schema`]). [`seen`] drops duplicates. Peeks and counts run on a reader's connection ([`browse`]). What waits may be
+//! looked at and changed as a whole ([`shelf`]).
 //!
 //! Beyond Service Bus: locks end with the process that held them, so a restart redelivers at once what was not delivered
 //! often (deliveries stay counted), and a lock that ran out still settles its message for as long as nobody else has
@@ -18,10 +19,11 @@ mod routes;
 mod schema;
 mod seen;
 mod settle;
+mod shelf;
 mod types;
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -39,7 +41,7 @@ use self::{
 };
 use super::sqlite::{Readers, Sequence, State, Writer, open_reader};
 use crate::{
-    bus::{Bus, Message, PublishError, Topology},
+    bus::{Bus, Message, PublishError, Shelf, Topology},
     clock::{Clock, SharedClock, SystemClock},
 };
 
@@ -57,6 +59,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The broker. Clones share it; dropping the last one closes the file.
 #[derive(Debug, Clone)]
 pub struct Broker {
+    path: PathBuf,
     routes: Arc<Routes>,
     clock: SharedClock,
     // In this order: the writer, closing last, folds the WAL into the file.
@@ -141,7 +144,7 @@ impl Broker {
         })?;
         let readers = Readers::open(path, &PROFILE, "broker-reader", 1)?;
         let routes = loaded.into_inner().expect("an opened file was loaded");
-        Ok(Self { routes, clock, readers, writer })
+        Ok(Self { path: path.to_owned(), routes, clock, readers, writer })
     }
 
     /// Up to `max` messages, waiting at most `wait` for the first one. Locks them for the subscription's lock duration
@@ -293,6 +296,10 @@ impl Bus for Broker {
             .await
             .map(|_| ())
             .map_err(|error| PublishError::Unavailable(error.to_string()))
+    }
+
+    fn shelf(&self) -> Option<&dyn Shelf> {
+        Some(self)
     }
 }
 

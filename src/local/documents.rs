@@ -8,12 +8,15 @@ mod commit;
 mod query;
 mod schema;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::sqlite::{Readers, Sequence, State, StorageError, Writer};
+use super::sqlite::{Readers, Sequence, State, StorageError, Writer, compact};
 use crate::{
     clock::SharedClock,
     documents::{CommitError, Container, Document, Documents, DocumentsError, Etag, Operation, Page, Query, limits},
@@ -27,6 +30,7 @@ const READERS: usize = 2;
 /// The store. Clones share it; dropping the last one closes the file.
 #[derive(Debug, Clone)]
 pub struct LocalDocuments {
+    path: PathBuf,
     clock: SharedClock,
     // In this order: the writer, closing last, folds the WAL into the file.
     readers: Readers,
@@ -76,7 +80,7 @@ impl LocalDocuments {
             }
         })?;
         let readers = Readers::open(path, &schema::PROFILE, "documents-reader", READERS)?;
-        Ok(Self { clock, readers, writer: Some(writer) })
+        Ok(Self { path: path.to_owned(), clock, readers, writer: Some(writer) })
     }
 
     /// Opens an existing file beside the process that serves it. Commits are refused.
@@ -85,7 +89,7 @@ impl LocalDocuments {
     /// The file does not exist, or cannot be opened or read.
     pub fn open_read_only(path: &Path, clock: SharedClock) -> Result<Self, OpenError> {
         let readers = Readers::open(path, &schema::PROFILE, "documents-reader", READERS)?;
-        Ok(Self { clock, readers, writer: None })
+        Ok(Self { path: path.to_owned(), clock, readers, writer: None })
     }
 
     fn now(&self) -> i64 {
@@ -147,6 +151,19 @@ impl Documents for LocalDocuments {
             commit::commit(connection, state, container, &partition, &operations)
         };
         writer.run(job).await?
+    }
+
+    async fn compact(&self) -> Result<Option<(u64, u64)>, DocumentsError> {
+        // What has expired is in the file until somebody purges it, and no query shows it.
+        if let Some(writer) = &self.writer {
+            let purge = |connection: &Connection, state: &mut DocumentsState| {
+                schema::purge(connection, state.clock.now().timestamp_millis())
+            };
+            while writer.run(purge).await? {}
+        }
+        let path = self.path.clone();
+        let done = tokio::task::spawn_blocking(move || compact(&path)).await;
+        Ok(Some(done.map_err(|_| DocumentsError::Unavailable("rewriting the file panicked".into()))??))
     }
 }
 

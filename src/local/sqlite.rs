@@ -6,6 +6,7 @@
 //! is a WAL database with `synchronous=FULL`, so what was answered survives a power cut.
 
 mod checkpoints;
+mod compact;
 mod job;
 mod lock;
 mod readers;
@@ -19,6 +20,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+pub use compact::compact;
 pub use lock::{FileLock, Holder};
 pub use readers::Readers;
 pub use sequence::Sequence;

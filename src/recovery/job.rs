@@ -23,7 +23,7 @@ use crate::{
 pub const PARTITION: &str = "replays";
 const PREFIX: &str = "replay:";
 /// How long a job's document is kept after its end.
-const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+pub(crate) const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 /// The most records a second that a job may be told to touch.
 pub const HIGHEST_RATE: u32 = 100_000;
 /// Records a second where nothing else is said: a system that has just recovered is not to be knocked over again.

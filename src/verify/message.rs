@@ -53,7 +53,7 @@ pub(super) fn judge(mut gathered: Gathered, rules: &Rules) -> Judged {
     judged.checked.messages = 1;
     judged.checked.events = gathered.events.len() as u64;
     judge_events(&mut gathered);
-    judge_status(&mut gathered);
+    judge_status(&mut gathered, rules);
     judge_outbox(&mut gathered);
     judge_deliveries(&mut gathered, rules, &mut judged);
     judged.problems = gathered.problems;
@@ -69,7 +69,13 @@ fn judge_events(gathered: &mut Gathered) {
     }
 }
 
-fn judge_status(gathered: &mut Gathered) {
+fn judge_status(gathered: &mut Gathered, rules: &Rules) {
+    // Some of its events, or all but some, may have expired: what is left cannot be held against each other.
+    let oldest = gathered.events.iter().map(|told| told.applied_at).min();
+    let began = gathered.status.as_ref().map(|status| status.first_event_at);
+    if !oldest.into_iter().chain(began).all(|at| rules.is_complete(at)) {
+        return;
+    }
     let known: Vec<_> = gathered.events.iter().map(|told| told.known.clone()).collect();
     let Some(deciding) = model::deciding(&known) else {
         if gathered.status.is_some() {

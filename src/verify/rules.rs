@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
-use crate::{clock::Timestamp, config};
+use crate::{
+    clock::Timestamp,
+    config::{self, Keep},
+};
 
 /// The sweep comes every few seconds: what it has not brought back by now, long after it was due, it does not bring back.
 const SWEPT_WITHIN: Duration = Duration::from_secs(60);
+
+/// Documents of one message expire at about the same time.
+const EXPIRES_WITHIN: Duration = Duration::from_secs(3600);
 
 /// What to check, and by which clock.
 #[derive(Debug, Clone)]
@@ -21,6 +27,8 @@ pub struct CheckOptions {
     pub concurrency: usize,
     /// How long delivery records are kept (`[delivery] keep_records`): older ones are not missed.
     pub keep_records: Duration,
+    /// How long the ledger is kept (`[retention] ledger`): of a message that is older, events may be gone.
+    pub keep_ledger: Keep,
 }
 
 impl CheckOptions {
@@ -32,6 +40,7 @@ impl CheckOptions {
             settle: Duration::from_secs(120),
             concurrency: 16,
             keep_records: config::Delivery::default().keep_records,
+            keep_ledger: Keep::Forever,
         }
     }
 
@@ -45,6 +54,11 @@ impl CheckOptions {
             settled_until: before(self.settle),
             overdue_until: before(self.settle.saturating_add(SWEPT_WITHIN)),
             remembered_since: before(self.keep_records),
+            // Times to live are counted in seconds, and by the store's own clock.
+            complete_since: self
+                .keep_ledger
+                .ttl()
+                .map_or(Timestamp::MIN_UTC, |keep| before(keep.saturating_sub(EXPIRES_WITHIN))),
         }
     }
 }
@@ -55,6 +69,7 @@ pub(super) struct Rules {
     settled_until: Timestamp,
     overdue_until: Timestamp,
     remembered_since: Timestamp,
+    complete_since: Timestamp,
 }
 
 impl Rules {
@@ -66,6 +81,11 @@ impl Rules {
     /// Whether what was due then should long have been done.
     pub fn is_overdue(&self, due_at: Timestamp) -> bool {
         due_at < self.overdue_until
+    }
+
+    /// Whether everything that happened then or later is still there.
+    pub fn is_complete(&self, since: Timestamp) -> bool {
+        since > self.complete_since
     }
 
     /// Whether what became of an event that was applied then must still be known. Its delivery was recorded later.

@@ -17,7 +17,7 @@ use sluice::{
     azure::service_bus::{
         ConnectionString, ReceivedMessage, Receiver, ServiceBusClient, ServiceBusClientOptions, SubQueue,
     },
-    bus::{Bus, Message, PublishError},
+    bus::{Bus, Message, PublishError, Shelf},
     clock::SharedClock,
     dead_letters::SharedDeadLetters,
     functions,
@@ -66,6 +66,10 @@ impl Bus for FaultyBus {
         let (inner, topic) = (self.inner.clone(), topic.to_owned());
         let lost = || PublishError::Unavailable("injected".into());
         carry_out(fault, async move { inner.publish(&topic, message).await }, lost).await
+    }
+
+    fn shelf(&self) -> Option<&dyn Shelf> {
+        self.inner.shelf()
     }
 }
 

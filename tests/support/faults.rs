@@ -183,4 +183,8 @@ impl Documents for FaultyDocuments {
         let (inner, partition) = (self.inner.clone(), partition.to_owned());
         carry_out(fault, async move { inner.commit(container, &partition, operations).await }, lost).await
     }
+
+    async fn compact(&self) -> Result<Option<(u64, u64)>, DocumentsError> {
+        self.inner.compact().await
+    }
 }

@@ -84,7 +84,8 @@ impl Clock for ManualClock {
 }
 
 /// Whether the test binary says by its name that bus and documents are Azure's.
-const ON_AZURE: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"pipeline_on_azure" | b"operate_on_azure");
+const ON_AZURE: bool =
+    matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"pipeline_on_azure" | b"operate_on_azure" | b"erase_on_azure");
 
 /// Embedded documents, or Cosmos DB's emulator.
 pub fn documents(paths: &engine::Paths, clock: &Arc<dyn Clock>) -> Arc<dyn Documents> {
