@@ -4,10 +4,14 @@
 //! messages of a batch are grouped by message key, and each group is applied in one commit. A message that fails is
 //! kept as a retry record or parked, so that one bad message never fails its batch.
 
+mod settle;
+mod spans;
+
 use std::{
     collections::{HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Instant,
 };
 
 use futures_util::{StreamExt, stream};
@@ -16,12 +20,13 @@ use tokio::time::timeout;
 use super::opt_out;
 use crate::{
     app::App,
+    clock::Timestamp,
     envelope::{BodyError, Envelope},
     event::{Channel, Event},
     host::ServiceBusMessage,
     ledger::{Applied, Arrival, LedgerError, outbox},
-    retry::{Failure, Kept, NotKept, records::Class},
-    telemetry::Count,
+    retry::{NotKept, records::Class},
+    telemetry::{Span, Topic},
     vendors::{Callback, Vendor},
 };
 
@@ -61,6 +66,7 @@ impl Problem {
 #[derive(Debug, Default)]
 struct Outcome {
     vendor: Option<String>,
+    received_at: Option<Timestamp>,
     new: usize,
     known: usize,
     problem: Option<Problem>,
@@ -70,15 +76,24 @@ struct Outcome {
 ///
 /// # Errors
 /// A failed message could be kept nowhere: the whole batch must be delivered again.
-pub async fn process(app: &App, channel: Channel, messages: &[ServiceBusMessage]) -> Result<Processed, NotKept> {
+/// `batch` is the span around it.
+pub async fn process(
+    app: &App,
+    channel: Channel,
+    messages: &[ServiceBusMessage],
+    batch: &Span,
+) -> Result<Processed, NotKept> {
     let mut outcomes: Vec<Outcome> = Vec::with_capacity(messages.len());
     let mut groups: HashMap<String, Vec<(usize, Arrival)>> = HashMap::new();
-    let reading: Vec<_> = messages.iter().map(|message| read(app, channel, message)).collect();
+    let spans: Vec<Span> = messages.iter().map(|message| spans::of_message(app, channel, message, batch)).collect();
+    let reading: Vec<_> =
+        messages.iter().zip(&spans).map(|(message, span)| read(app, channel, message, span)).collect();
     let mut reading = stream::iter(reading).buffered(CONCURRENCY);
     while let Some((vendor, read)) = reading.next().await {
         let mut outcome = Outcome { vendor, ..Outcome::default() };
         match read {
             Ok(arrivals) => {
+                outcome.received_at = arrivals.first().map(|arrival| arrival.received_at);
                 for arrival in arrivals {
                     groups.entry(arrival.event.message_key()).or_default().push((outcomes.len(), arrival));
                 }
@@ -89,9 +104,10 @@ pub async fn process(app: &App, channel: Channel, messages: &[ServiceBusMessage]
     }
 
     let mut applying = stream::iter(groups)
-        .map(|(key, group)| async move {
+        .map(|(key, group)| {
             let (indexes, arrivals): (Vec<usize>, Vec<Arrival>) = group.into_iter().unzip();
-            (apply(app, &key, &arrivals).await, indexes)
+            let commit = spans::of_commit(app, indexes.iter().map(|index| &spans[*index]), arrivals.len());
+            async move { (apply(app, &key, &arrivals, commit).await, indexes) }
         })
         .buffer_unordered(CONCURRENCY);
     while let Some((result, indexes)) = applying.next().await {
@@ -113,7 +129,7 @@ pub async fn process(app: &App, channel: Channel, messages: &[ServiceBusMessage]
         }
     }
     drop(applying);
-    settle(app, channel, messages, outcomes).await
+    settle::settle(app, channel, messages, outcomes, &spans).await
 }
 
 /// Turns a message into its events; names its vendor, where it could be told.
@@ -121,14 +137,25 @@ async fn read(
     app: &App,
     channel: Channel,
     message: &ServiceBusMessage,
+    span: &Span,
 ) -> (Option<String>, Result<Vec<Arrival>, Problem>) {
     match Envelope::decode(&message.body) {
-        Ok(envelope) => (Some(envelope.vendor.to_string()), arrivals(app, channel, &envelope).await),
+        Ok(envelope) => {
+            span.describe(|| [("sluice.vendor", envelope.vendor.to_string().into())]);
+            let traceparent = span.traceparent().or_else(|| envelope.traceparent.as_deref().map(str::to_owned));
+            let read = arrivals(app, channel, &envelope, traceparent.map(Arc::from)).await;
+            (Some(envelope.vendor.to_string()), read)
+        }
         Err(error) => (None, Err(Problem::permanent(error))),
     }
 }
 
-async fn arrivals(app: &App, channel: Channel, envelope: &Envelope<'_>) -> Result<Vec<Arrival>, Problem> {
+async fn arrivals(
+    app: &App,
+    channel: Channel,
+    envelope: &Envelope<'_>,
+    traceparent: Option<Arc<str>>,
+) -> Result<Vec<Arrival>, Problem> {
     let Some(vendor) = app.vendors.get(&envelope.vendor) else {
         return Err(Problem::permanent(format!("vendor {:?} is not configured any more", envelope.vendor)));
     };
@@ -164,6 +191,7 @@ async fn arrivals(app: &App, channel: Channel, envelope: &Envelope<'_>) -> Resul
         event,
         envelope_id: envelope_id.clone(),
         received_at: envelope.time,
+        traceparent: traceparent.clone(),
     };
     Ok(events.into_iter().map(arrival).collect())
 }
@@ -172,7 +200,7 @@ async fn arrivals(app: &App, channel: Channel, envelope: &Envelope<'_>) -> Resul
 fn events_of(vendor: &dyn Vendor, callback: &Callback) -> Result<Vec<Event>, Problem> {
     match catch_unwind(AssertUnwindSafe(|| vendor.normalise(callback))) {
         Ok(read) => read.map_err(Problem::permanent),
-        Err(_) => Err(Problem::permanent("the normaliser panicked: see standard error")),
+        Err(_) => Err(Problem::permanent("the normaliser panicked: see the log")),
     }
 }
 
@@ -181,10 +209,16 @@ fn events_of(vendor: &dyn Vendor, callback: &Callback) -> Result<Vec<Event>, Pro
 /// The order makes a crash harmless. Recording a wish twice changes nothing, so it may come before the commit that
 /// would make a second delivery a duplicate; after it, it could be lost. A wish that the ledger has already is not
 /// recorded again: a repeat is received later, and would undo what the person has wished for since.
-async fn apply(app: &App, key: &str, arrivals: &[Arrival]) -> Result<Applied, Problem> {
-    let failed = |error: LedgerError| match error {
-        LedgerError::Unavailable(_) => Problem::transient(error),
-        LedgerError::Refused(_) => Problem::permanent(error),
+async fn apply(app: &App, key: &str, arrivals: &[Arrival], commit: Span) -> Result<Applied, Problem> {
+    let failed = |error: LedgerError| {
+        commit.fail(match error {
+            LedgerError::Unavailable(_) => "unavailable",
+            LedgerError::Refused(_) => "refused",
+        });
+        match error {
+            LedgerError::Unavailable(_) => Problem::transient(error),
+            LedgerError::Refused(_) => Problem::permanent(error),
+        }
     };
     let mut seen = HashSet::new();
     for arrival in arrivals {
@@ -198,9 +232,19 @@ async fn apply(app: &App, key: &str, arrivals: &[Arrival]) -> Result<Applied, Pr
         recorded.map_err(Problem::transient)?;
     }
     let mut applied = app.ledger.apply(key, arrivals).await.map_err(failed)?;
-    let topic = &app.config.bus.deliveries_topic;
+    drop(commit);
     for record in std::mem::take(&mut applied.owed) {
-        if let Err(error) = outbox::publish(app.bus.as_ref(), app.documents.as_ref(), topic, &record).await {
+        let send = spans::of_announcement(app, &record);
+        let (topic, sender) = (&app.config.bus.deliveries_topic, send.traceparent());
+        let asked = Instant::now();
+        let published = outbox::publish(app.bus.as_ref(), app.documents.as_ref(), topic, &record, sender);
+        let published = published.await;
+        app.meter.sent_to(Topic::Deliveries, asked.elapsed());
+        if let Err(error) = published {
+            send.fail(match error {
+                outbox::OutboxError::Publish(_) => "not_published",
+                outbox::OutboxError::Delete(_) => "not_deleted",
+            });
             // It stays in the outbox, where the sweep finds it, and so do those behind it: a bus that does not answer
             // must not be waited for once for each.
             // Named by its envelope: its own id holds the dedupe key, and so perhaps an address.
@@ -211,70 +255,10 @@ async fn apply(app: &App, key: &str, arrivals: &[Arrival]) -> Result<Applied, Pr
     Ok(applied)
 }
 
-/// Counts what went well and keeps what did not.
-async fn settle(
-    app: &App,
-    channel: Channel,
-    messages: &[ServiceBusMessage],
-    outcomes: Vec<Outcome>,
-) -> Result<Processed, NotKept> {
-    let mut processed = Processed { messages: messages.len(), ..Processed::default() };
-    let mut failed = Vec::new();
-    for (message, outcome) in messages.iter().zip(outcomes) {
-        processed.applied += outcome.new;
-        processed.duplicates += outcome.known;
-        let vendor = outcome.vendor.as_deref().unwrap_or_default();
-        app.meter.add(vendor, Count::Applied, outcome.new as u64);
-        if let Some(problem) = outcome.problem {
-            failed.push((message, outcome.vendor, problem));
-            continue;
-        }
-        let callback =
-            if outcome.new > 0 || outcome.known == 0 { Count::UniqueCallback } else { Count::DuplicateCallback };
-        app.meter.add(vendor, callback, 1);
-    }
-    processed.failed = failed.len();
-    // At once: a store that does not answer must not be waited for once for each message, or the batch outlives its
-    // locks.
-    let keeping: Vec<_> =
-        failed.into_iter().map(|(message, vendor, problem)| keep(app, channel, message, vendor, problem)).collect();
-    let mut keeping = stream::iter(keeping).buffer_unordered(CONCURRENCY);
-    while let Some(kept) = keeping.next().await {
-        kept?;
-    }
-    Ok(processed)
-}
-
-/// Keeps a failed message for another attempt, or parks it.
-async fn keep(
-    app: &App,
-    channel: Channel,
-    message: &ServiceBusMessage,
-    vendor: Option<String>,
-    problem: Problem,
-) -> Result<(), NotKept> {
-    let (vendor, channel, error) = (vendor.as_deref(), channel.name(), problem.error.clone());
-    let envelope = message.correlation_id.as_deref().unwrap_or_default();
-    let failure = Failure { class: problem.class, error: problem.error, vendor, channel: Some(channel) };
-    match app.retries.keep(&app.config.bus.callbacks_topic, message.into(), failure).await? {
-        Kept::UntilDue(due_at) => {
-            tracing::warn!(channel, vendor, envelope, error, %due_at, "a callback is tried again");
-        }
-        Kept::Parked => {
-            app.meter.add(vendor.unwrap_or_default(), Count::Parked, 1);
-            tracing::error!(channel, vendor, envelope, error, "a callback is parked");
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        clock::Timestamp,
-        vendors::{Identity, Refusal, Request, Trace, Unreadable},
-    };
+    use crate::vendors::{Identity, Refusal, Request, Trace, Unreadable};
 
     #[derive(Debug)]
     struct Broken;
