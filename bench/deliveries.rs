@@ -171,6 +171,7 @@ fn announcement(index: usize) -> OutboxRecord {
         created_at: now,
         received_at: Some(now),
         envelope_id: uuid::Uuid::now_v7().to_string(),
+        traceparent: None,
         event,
     }
 }

@@ -69,7 +69,13 @@ fn arrivals(id: &str, now: DateTime<Utc>) -> Vec<Arrival> {
         event.recipient = Some("+12025550143".to_owned());
         event.sender = Some("+15017122661".to_owned());
         let received_at = now + TimeDelta::milliseconds(position as i64);
-        Arrival { event, envelope_id: uuid::Uuid::now_v7().to_string().into(), received_at, destinations: Vec::new() }
+        Arrival {
+            event,
+            envelope_id: uuid::Uuid::now_v7().to_string().into(),
+            received_at,
+            destinations: Vec::new(),
+            traceparent: None,
+        }
     };
     STATUSES.into_iter().enumerate().map(arrival).collect()
 }

@@ -26,7 +26,7 @@ use crate::{
     outbound::SharedOutbound,
     retention::{OldBlobs, retained},
     retry::{Retries, sweep::lease_duration},
-    telemetry::{Meter, Seldom, Tokens},
+    telemetry::{Meter, Seldom, Surveyor, Tokens, Tracing},
     vendors::Vendors,
 };
 
@@ -81,6 +81,9 @@ pub struct App {
     pub erasures: Erasures,
     pub tokens: Tokens,
     pub meter: Arc<Meter>,
+    pub tracing: Tracing,
+    /// How much waits, for whoever reads the metrics.
+    pub surveyor: Surveyor,
     /// What is answered to `GET health`.
     pub health: Health,
     /// Log lines about callbacks that went to the spool.
@@ -90,11 +93,19 @@ pub struct App {
 }
 
 impl App {
-    /// Puts the program together.
+    /// Puts the program together, without spans.
     ///
     /// # Errors
     /// The privacy key is missing: without it no opt-out can be recorded.
     pub fn new(config: Config, ports: Ports) -> Result<Arc<Self>, MissingSecret> {
+        Self::traced(config, ports, Tracing::off())
+    }
+
+    /// Puts the program together.
+    ///
+    /// # Errors
+    /// As for [`App::new`].
+    pub fn traced(config: Config, ports: Ports, tracing: Tracing) -> Result<Arc<Self>, MissingSecret> {
         let Ports { clock, bus, dead_letters, documents, blobs, outbound } = ports;
         let limit = config.dependencies.timeout;
         let ingest_bus = bus.clone();
@@ -102,11 +113,13 @@ impl App {
         let documents = retained(documents, config.retention);
         let documents: SharedDocuments = Arc::new(Deadline::new(limit, documents));
         let retries = Retries::new(bus.clone(), documents.clone(), clock.clone(), &config.retry);
-        let meter = Arc::new(Meter::new(config.vendors.keys()));
+        let meter = Meter::new(config.vendors.keys());
+        let meter = Arc::new(meter.with_topics(&config.bus.callbacks_topic, &config.bus.deliveries_topic));
         let partners = Arc::new(Partners::new(documents.clone()));
         let breakers = Arc::new(Breakers::new(documents.clone(), clock.clone()));
         let known = (partners.clone(), breakers.clone());
-        let courier = Courier::new(&config, (clock.clone(), documents.clone()), retries.clone(), known, meter.clone());
+        let told = (meter.clone(), tracing.clone());
+        let courier = Courier::new(&config, (clock.clone(), documents.clone()), retries.clone(), known, told);
         let tokens = Tokens::new(config.privacy_key.as_ref().map_err(Clone::clone)?);
         Ok(Arc::new(Self {
             vendors: Vendors::from_config(&config.vendors),
@@ -114,11 +127,13 @@ impl App {
             old_blobs: OldBlobs::default(),
             erasures: Erasures::new(documents.clone()),
             leases: Leases::new(documents.clone(), clock.clone(), lease_duration(&config)),
+            surveyor: Surveyor::new(documents.clone(), breakers.clone(), clock.clone()),
             retries,
             partners,
             breakers,
             courier: Arc::new(courier),
             meter,
+            tracing,
             tokens,
             door: Door::new(&config.ingest),
             config,

@@ -422,6 +422,22 @@ impl Config {
         })
     }
 
+    /// What OpenTelemetry calls the broker.
+    pub fn messaging_system(&self) -> &'static str {
+        match self.bus.kind {
+            BusKind::Embedded => "sluice",
+            BusKind::ServiceBus | BusKind::ServiceBusHttps => "servicebus",
+        }
+    }
+
+    /// What OpenTelemetry calls the document store.
+    pub fn db_system(&self) -> &'static str {
+        match self.documents {
+            Documents::Embedded => "sqlite",
+            Documents::Cosmos(_) => "azure.cosmosdb",
+        }
+    }
+
     /// Whether applied events are announced to the subscription of this name.
     pub fn announces_to(&self, destination: &str) -> bool {
         self.outbox.destinations.iter().any(|name| name == destination)

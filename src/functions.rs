@@ -15,7 +15,10 @@ mod project_sql;
 mod run_replays;
 mod sweep_retries;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -25,15 +28,17 @@ use axum::{
     response::IntoResponse,
 };
 use futures_util::future::BoxFuture;
+use opentelemetry::trace::SpanKind;
 
 use crate::{
     admin,
     app::App,
     channels::process,
     event::Channel,
-    host::{FunctionKey, Invocation, InvocationFailure, InvocationResult},
+    host::{FunctionKey, Invocation, InvocationFailure, InvocationResult, ServiceBusMessage},
     openapi::{Operation, expect_described},
     problem::problem,
+    telemetry::Span,
 };
 
 /// Name of the binding of every Service Bus trigger.
@@ -153,7 +158,7 @@ pub async fn answer(app: Arc<App>, request: Request<Body>) -> Response<Body> {
             }
             // The host spells function names as their folders.
             Entry::Invocation(invoke) if path == function.name && request.method() == Method::POST => {
-                return invocation(&app, function.name, invoke, request.into_body()).await;
+                return invocation(&app, function.name, invoke, request).await;
             }
             _ => {}
         }
@@ -161,10 +166,15 @@ pub async fn answer(app: Arc<App>, request: Request<Body>) -> Response<Body> {
     problem(StatusCode::NOT_FOUND, Some("no function answers here"))
 }
 
-async fn invocation(app: &App, name: &str, invoke: Invoke, body: Body) -> Response<Body> {
+async fn invocation(app: &App, name: &str, invoke: Invoke, request: Request<Body>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let traceparent = head.headers.get("traceparent").and_then(|value| value.to_str().ok());
     let result = match to_bytes(body, LONGEST_INVOCATION).await {
         Ok(bytes) => match Invocation::parse(&bytes) {
-            Ok(call) => invoke(app, &call).await,
+            Ok(mut call) => {
+                call.traceparent = traceparent;
+                invoke(app, &call).await
+            }
             Err(error) => Err(error.into()),
         },
         Err(error) => Err(InvocationFailure::new(format!("the invocation broke off: {error}"))),
@@ -185,14 +195,51 @@ async fn process_channel(
     call: &Invocation<'_>,
 ) -> Result<InvocationResult, InvocationFailure> {
     let messages = call.service_bus_batch(MESSAGES)?;
-    match process::process(app, channel, &messages).await {
+    let span = receiving(app, call, &app.config.bus.callbacks_topic, channel.name(), &messages);
+    let (oldest, started) = (oldest(app, &messages), Instant::now());
+    match process::process(app, channel, &messages, &span).await {
         Ok(processed) => {
+            app.meter.batch(channel.name(), started.elapsed(), oldest);
             tracing::debug!(channel = channel.name(), ?processed, "a batch is processed");
             Ok(InvocationResult::default())
         }
         Err(error) => {
+            span.fail("not_kept");
+            drop(span);
             tokio::time::sleep(PAUSE_BEFORE_REDELIVERY).await;
             Err(InvocationFailure::new(error.to_string()))
         }
     }
+}
+
+/// How long the oldest message of a batch has waited, where the host tells.
+fn oldest(app: &App, messages: &[ServiceBusMessage]) -> Option<Duration> {
+    let enqueued_at = messages.iter().filter_map(|message| message.enqueued_at).min()?;
+    Some((app.clock.now() - enqueued_at).to_std().unwrap_or_default())
+}
+
+/// The span of a batch. It belongs to no message's trace, so it points at all of them.
+fn receiving(
+    app: &App,
+    call: &Invocation<'_>,
+    topic: &str,
+    subscription: &str,
+    messages: &[ServiceBusMessage],
+) -> Span {
+    let parent = call.traceparent.and_then(|traceparent| app.tracing.parse(traceparent, None));
+    let span = app.tracing.start(SpanKind::Consumer, "receive", topic, parent);
+    span.describe(|| {
+        [
+            ("messaging.system", app.config.messaging_system().into()),
+            ("messaging.operation.name", "receive".into()),
+            ("messaging.operation.type", "receive".into()),
+            ("messaging.destination.name", topic.to_owned().into()),
+            ("messaging.destination.subscription.name", subscription.to_owned().into()),
+            ("messaging.batch.message_count", i64::try_from(messages.len()).unwrap_or(i64::MAX).into()),
+        ]
+    });
+    for message in messages {
+        span.link(app.tracing.context_of(&message.properties));
+    }
+    span
 }

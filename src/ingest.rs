@@ -13,7 +13,7 @@ mod publish;
 mod route;
 mod unread;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Instant};
 
 use axum::{
     body::Body,
@@ -23,6 +23,7 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use opentelemetry::trace::SpanKind;
 use sha2::{Digest, Sha256};
 use tokio::sync::SemaphorePermit;
 use uuid::Uuid;
@@ -31,7 +32,7 @@ use crate::{
     app::App,
     envelope::{Envelope, RECEIVED_V1, header_lines},
     problem::{problem, try_again_later},
-    telemetry::Count,
+    telemetry::{Count, Span},
     vendors::{self, Refusal},
 };
 pub use certificates::Certificates;
@@ -44,11 +45,36 @@ const LONGEST_MESSAGE_ID: usize = 128;
 /// W3C Trace Context asks for 512 characters of `tracestate`; the others are shorter.
 const LONGEST_HEADER: usize = 512;
 
-/// Answers one request to `/incoming/{vendor}/{servicetype}/{*requesttype}`.
+/// The route that this answers.
+const ROUTE: &str = "/incoming/{vendor}/{servicetype}/{*requesttype}";
+
+/// Answers one request to [`ROUTE`].
 pub async fn receive(app: &App, request: Request<Body>) -> Response<Body> {
-    match accept(app, request).await {
-        Ok(response) => response,
-        Err(Rejected(response)) => response,
+    let span = app.tracing.start(SpanKind::Server, "ingest", ROUTE, app.tracing.context_in(request.headers()));
+    let (method, started) = (request.method().clone(), Instant::now());
+    let (Ok(response) | Err(Rejected(response))) = accept(app, request, &span, started).await;
+    let status = response.status().as_u16();
+    span.describe(|| {
+        [
+            ("http.request.method", known_method(&method).into()),
+            ("http.route", ROUTE.into()),
+            ("http.response.status_code", i64::from(status).into()),
+        ]
+    });
+    if status >= 500 {
+        span.fail(i64::from(status));
+    }
+    response
+}
+
+/// A method is a word of the caller's choice.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::POST => "POST",
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "_OTHER",
     }
 }
 
@@ -61,7 +87,7 @@ impl From<Response<Body>> for Rejected {
     }
 }
 
-async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rejected> {
+async fn accept(app: &App, request: Request<Body>, span: &Span, started: Instant) -> Result<Response<Body>, Rejected> {
     let (parts, body) = request.into_parts();
     let Some(route) = Route::parse(parts.uri.path()) else {
         let detail = "the path must be /incoming/{vendor}/{servicetype}/...";
@@ -75,6 +101,7 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
         let detail = "this vendor has no service type of this name";
         return Err(problem(StatusCode::NOT_FOUND, Some(detail)).into());
     };
+    span.describe(|| [("sluice.vendor", route.vendor.to_string().into()), ("sluice.channel", channel.name().into())]);
     match parts.method {
         Method::POST | Method::GET => {}
         // Vendors probe a URL before they accept it.
@@ -103,6 +130,7 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
         return Ok(Box::pin(handshake::shake(app, &route.vendor, handshake)).await);
     }
     if let Err(refusal) = app.certificates.verify(vendor.as_ref(), &signed, now).await {
+        span.describe(|| [("sluice.refusal", refusal.code().into())]);
         return Err(refuse(app, &route, &refusal).into());
     }
     if let Some(handshake) = vendor.handshake(&signed, now) {
@@ -121,9 +149,24 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
         value.filter(|text| text.len() <= LONGEST_HEADER)
     };
     let requesttype = route.request_type;
+    let id = Uuid::now_v7().to_string();
+    let send = app.tracing.start(SpanKind::Producer, "send", &app.config.bus.callbacks_topic, span.context());
+    send.describe(|| {
+        let topic = app.config.bus.callbacks_topic.clone();
+        let id = id.clone();
+        let system = app.config.messaging_system();
+        [
+            ("messaging.system", system.into()),
+            ("messaging.operation.name", "send".into()),
+            ("messaging.operation.type", "send".into()),
+            ("messaging.destination.name", topic.into()),
+            ("messaging.message.conversation_id", id.into()),
+        ]
+    });
+    let sent = send.traceparent().map(Cow::Owned);
     let envelope = Envelope {
         specversion: "1.0".into(),
-        id: Uuid::now_v7().to_string(),
+        id,
         event_type: RECEIVED_V1.into(),
         source: format!("/incoming/{}/{}/{requesttype}", route.vendor, route.service_type),
         subject: identity.subject,
@@ -133,7 +176,7 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
         servicetype: route.service_type,
         requesttype: requesttype.into(),
         dedupekey: dedupe_key,
-        traceparent: text_header(header::HeaderName::from_static("traceparent")).map(Cow::Borrowed),
+        traceparent: sent.or_else(|| text_header(header::HeaderName::from_static("traceparent")).map(Cow::Borrowed)),
         tracestate: text_header(header::HeaderName::from_static("tracestate")).map(Cow::Borrowed),
         dataclassification: "personal".into(),
         requestquery: query.into(),
@@ -142,7 +185,15 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
         data_base64: None,
         dataref: None,
     };
-    match publish::publish(app, envelope, channel, &body).await {
+    let durable = publish::publish(app, envelope, channel, &body).await;
+    match &durable {
+        Ok(publish::Durable::Published) => {}
+        Ok(publish::Durable::Spooled) => send.fail("spooled"),
+        Err(_) => send.fail("not_durable"),
+    }
+    drop(send);
+    app.meter.acked(&route.vendor, started.elapsed());
+    match durable {
         Ok(how) => {
             vendor.accepted(&signed, now);
             app.meter.add(&route.vendor, Count::Inbound, 1);
@@ -152,6 +203,7 @@ async fn accept(app: &App, request: Request<Body>) -> Result<Response<Body>, Rej
             Ok(handshake::respond(config.answer.clone().or_else(|| vendor.answer())))
         }
         Err(error) => {
+            app.meter.add(&route.vendor, Count::NotDurable, 1);
             if let Some(left_out) = app.not_durable.now() {
                 tracing::error!(vendor = %route.vendor, %error, left_out, "a callback could not be made durable: 503");
             }

@@ -37,6 +37,8 @@ pub struct Arrival {
     pub received_at: Timestamp,
     /// Whom it is announced to, once it is applied.
     pub destinations: Vec<Destination>,
+    /// The W3C context of the span that brought it, for whoever it is announced to.
+    pub traceparent: Option<Arc<str>>,
 }
 
 /// What became of the arrivals of one message: for each, whether it was new.
@@ -177,7 +179,7 @@ impl Ledger {
         let mut owed = Vec::new();
         let mut status: Option<StatusRecord> = current.as_ref().map(Document::parse).transpose()?;
         for Pending { id, arrival, .. } in group {
-            let Arrival { event, envelope_id, received_at, destinations } = arrival;
+            let Arrival { event, envelope_id, received_at, destinations, traceparent } = arrival;
             match &mut status {
                 Some(status) => status.fold(event, *received_at, now),
                 None => status = Some(StatusRecord::first(event, *received_at, now)),
@@ -203,6 +205,7 @@ impl Ledger {
                 created_at: now,
                 received_at: Some(*received_at),
                 envelope_id: envelope_id.to_string(),
+                traceparent: traceparent.as_deref().map(str::to_owned),
                 event: event.clone(),
             };
             operations.push(Operation::create(record.id.clone(), &record));

@@ -5,5 +5,6 @@ pub mod disk;
 pub mod documents;
 pub mod engine;
 pub mod host;
+pub mod metrics;
 pub mod sqlite;
 pub mod tables;

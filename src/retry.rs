@@ -13,7 +13,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    bus::{Message, Property, SharedBus},
+    bus::{Message, Properties, Property, SharedBus},
     clock::{SharedClock, Timestamp},
     config,
     documents::{Action, CommitError, Container, Operation, SharedDocuments},
@@ -27,6 +27,14 @@ pub const ATTEMPT: &str = "attempt";
 pub const REPLAY: &str = "replay";
 /// Application property: the failures before this attempt, as JSON.
 pub const HISTORY: &str = "history";
+
+/// Which attempt a message with these properties is, from 1.
+pub fn attempt_of(properties: &Properties) -> u32 {
+    match properties.get(ATTEMPT) {
+        Some(Property::Integer(attempt)) => u32::try_from(*attempt).unwrap_or(1).max(1),
+        _ => 1,
+    }
+}
 
 /// What became of a failed message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,6 +23,7 @@ use crate::{
         amqp::{Endpoint, connection_string},
         engine::{self, Engine},
         host::{FunctionApp, Handler, HostOptions, OneMachineHost, OutputKind},
+        metrics::Metrics,
         tables::Tables,
     },
     projection, simulate, telemetry,
@@ -50,7 +51,7 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    telemetry::start_logging();
+    let logging = telemetry::start_logging();
     // First of all: a signal during the start must stop the program in order, too.
     let interrupted = interrupted()?;
     outlive_limits_on_files()?;
@@ -69,7 +70,10 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             tracing::error!(function = name, reason, "the function is not loaded");
         }
     }
-    let engine = Engine::open(&places.data, config).await?;
+    let export = telemetry::start_export();
+    let tracing = export.as_ref().map(telemetry::Export::tracing).unwrap_or_default();
+    let engine = Engine::open_traced(&places.data, config, tracing).await?;
+    logging.know(&engine.app.tokens);
     let broker = engine.broker.clone().context(
         "bus.kind is service-bus, and the one-machine system brings its own broker: start `sluice serve` behind the \
          Functions host, or set SLUICE_BUS=embedded",
@@ -95,10 +99,24 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         tracing::warn!(%error, "standard output cannot be written");
     }
     let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
+    if let Some(export) = &export {
+        telemetry::register(&export.meter(), &engine.app);
+    }
+    let metrics = Metrics { app: engine.app.clone(), broker: broker.clone() };
+    let survey = tokio::spawn(metrics.clone().run());
+    let metrics = Some(Handler::new(move |_| {
+        let metrics = metrics.clone();
+        async move { metrics.page().await }
+    }));
     let tables = open_tables(&app, places)?;
     let pressure = Some(engine.app.door.pressure());
-    let options =
-        HostOptions { tables, pressure, background: functions::BACKGROUND, ..HostOptions::from(&engine.app.config) };
+    let options = HostOptions {
+        tables,
+        pressure,
+        metrics,
+        background: functions::BACKGROUND,
+        ..HostOptions::from(&engine.app.config)
+    };
     let state = engine.app.clone();
     let handler = Handler::new(move |request| functions::answer(state.clone(), request));
     let host = OneMachineHost::new(app, handler, Arc::new(broker), listener, &options, &engine.app.clock)?;
@@ -111,7 +129,11 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         endpoint.await.context("the Service Bus endpoint failed")?;
     }
     meter.abort();
+    survey.abort();
     engine.close().await;
+    if let Some(export) = export {
+        export.stop().await;
+    }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -48,7 +48,7 @@ impl TryFrom<RunArgs> for ServeArgs {
 }
 
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    telemetry::start_logging();
+    let logging = telemetry::start_logging();
     let interrupted = super::run::interrupted()?;
     super::run::outlive_limits_on_files()?;
     let config = args.places.load_config()?;
@@ -63,7 +63,13 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     for missing in config.missing_secrets() {
         tracing::error!(%missing, "a secret is missing: its vendor is answered 503");
     }
-    let engine = Engine::open(&args.places.data, config).await?;
+    let export = telemetry::start_export();
+    let tracing = export.as_ref().map(telemetry::Export::tracing).unwrap_or_default();
+    let engine = Engine::open_traced(&args.places.data, config, tracing).await?;
+    logging.know(&engine.app.tokens);
+    if let Some(export) = &export {
+        telemetry::register(&export.meter(), &engine.app);
+    }
     let meter = tokio::spawn(engine.app.meter.clone().run(engine.app.documents.clone()));
     // The host connects to the IPv4 loopback and takes an accepted connection as a ready handler: bind last.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
@@ -83,6 +89,9 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     serving.await.context("the custom handler failed")?;
     meter.abort();
     engine.close().await;
+    if let Some(export) = export {
+        export.stop().await;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

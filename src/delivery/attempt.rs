@@ -23,6 +23,15 @@ pub struct Prepared {
     pub body: Bytes,
 }
 
+impl Prepared {
+    /// Lets the partner continue the trace. The vendor's `tracestate` stays here: it is nobody's business there.
+    pub fn trace(&mut self, traceparent: Option<&str>) {
+        if let Some(Ok(value)) = traceparent.map(HeaderValue::try_from) {
+            self.headers.entry("traceparent").or_insert(value);
+        }
+    }
+}
+
 /// Nothing can be sent, and it is not the partner's fault: try again once somebody has put it right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unprepared {

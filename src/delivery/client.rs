@@ -60,6 +60,18 @@ pub enum Failed {
     Broken(String),
 }
 
+impl Failed {
+    /// A word for it, without values.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Failed::Inside(_) => "inside",
+            Failed::Connect(_) => "connect",
+            Failed::Timeout(_) => "timeout",
+            Failed::Broken(_) => "broken",
+        }
+    }
+}
+
 /// The client. What it needs of TLS is loaded when it is first used.
 pub struct Client {
     names: Arc<dyn Resolve>,

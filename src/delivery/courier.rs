@@ -9,6 +9,7 @@
 mod background;
 mod conclude;
 mod keep;
+mod spans;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -35,7 +36,7 @@ use crate::{
     config::{self, Config, Secret},
     documents::{Container, Document, SharedDocuments},
     retry::{NotKept, Retries, records::StoredMessage},
-    telemetry::Meter,
+    telemetry::{Meter, PROPERTY, Span, Tracing},
 };
 
 /// How long a batch takes, but for the store.
@@ -78,8 +79,10 @@ pub struct Courier {
     pub registry: Registry,
     pub keys: Option<Keys>,
     pub meter: Arc<Meter>,
+    pub tracing: Tracing,
     pub client: Client,
     topic: String,
+    messaging_system: &'static str,
     settings: config::Delivery,
     demo_secrets: BTreeMap<String, Secret>,
     limits: Limits,
@@ -94,6 +97,7 @@ struct Ready {
     /// The record before any attempt.
     first: DeliveryRecord,
     found: Option<Document>,
+    span: Span,
 }
 
 /// A delivery that must wait after all.
@@ -114,6 +118,9 @@ struct Errand {
     admission: Admission,
     pass: Pass,
     started_at: Timestamp,
+    /// Of the request, within that of the delivery.
+    request: Span,
+    _span: Span,
 }
 
 impl Courier {
@@ -122,7 +129,7 @@ impl Courier {
         (clock, documents): (SharedClock, SharedDocuments),
         retries: Retries,
         (partners, breakers): (Arc<Partners>, Arc<Breakers>),
-        meter: Arc<Meter>,
+        (meter, tracing): (Arc<Meter>, Tracing),
     ) -> Self {
         let registry = Registry { documents: documents.clone(), clock: clock.clone(), partners, breakers };
         let key = config.delivery.key.as_ref().and_then(|key| key.as_ref().ok());
@@ -133,21 +140,30 @@ impl Courier {
             registry,
             keys: key.cloned().map(Keys::new),
             meter,
+            tracing,
             client: Client::default(),
             topic: config.bus.deliveries_topic.clone(),
+            messaging_system: config.messaging_system(),
             settings: config.delivery.clone(),
             demo_secrets: config.demo_secrets.clone(),
             limits: Limits::default(),
         }
     }
 
-    /// Takes a batch to its partners, all of it at once.
+    /// Takes a batch to its partners, all of it at once. `batch` is the span around it.
     ///
     /// # Errors
     /// A message could be kept nowhere: the whole batch must be delivered again.
-    pub async fn carry(self: &Arc<Self>, messages: Vec<(StoredMessage, Bytes)>) -> Result<Carried, NotKept> {
+    pub async fn carry(
+        self: &Arc<Self>,
+        messages: Vec<(StoredMessage, Bytes)>,
+        batch: &Span,
+    ) -> Result<Carried, NotKept> {
         let deadline = Instant::now() + BUDGET;
-        let errands = messages.into_iter().map(|(message, body)| self.carry_one(message, body, deadline));
+        let errands = messages.into_iter().map(|(message, body)| {
+            let span = spans::of_message(self, &message, batch);
+            self.carry_one(message, body, deadline, span)
+        });
         let mut carried = Carried::default();
         for fate in join_all(errands).await {
             match fate? {
@@ -166,6 +182,7 @@ impl Courier {
         message: StoredMessage,
         body: Bytes,
         deadline: Instant,
+        span: Span,
     ) -> Result<Fate, NotKept> {
         let now = self.clock.now();
         let Some(name) = message.partner() else {
@@ -206,7 +223,7 @@ impl Courier {
             return self.put_off(message, until, format!("partner {name} fails: its breaker is open")).await;
         }
         let gate = self.limits.gate(&name, &partner.settings);
-        let ready = Ready { partner, message, body, first, found };
+        let ready = Ready { partner, message, body, first, found, span };
         let Some(pass) = gate.enter(deadline.min(Instant::now() + gate.patience())).await else {
             return self.queue(ready, &gate).await;
         };
@@ -218,7 +235,7 @@ impl Courier {
 
     /// Sends the request, unless something speaks against it now.
     async fn set_out(self: &Arc<Self>, ready: Ready, pass: Pass) -> Result<(Errand, JoinHandle<Exchange>), Later> {
-        let Ready { partner, message, body, first, found } = ready;
+        let Ready { partner, message, body, first, found, span } = ready;
         let (name, started_at) = (partner.name(), self.clock.now());
         let prepared = match Announced::read(&body) {
             Ok(announced) => {
@@ -240,8 +257,15 @@ impl Courier {
             let why = format!("partner {name} fails: its breaker is open");
             return Err(Later { message, due_at, why });
         }
+        let mut prepared = prepared;
+        let request = spans::of_request(self, &partner, &message, &span);
+        // With spans off, what came with the callback is passed on.
+        let own = request.traceparent();
+        let passed_on = message.properties.get(PROPERTY).and_then(|value| value.as_str());
+        prepared.trace(own.as_deref().or(passed_on));
         let exchange = self.send(&partner, prepared);
-        Ok((Errand { partner, message, first, found, admission, pass, started_at }, exchange))
+        let errand = Errand { partner, message, first, found, admission, pass, started_at, request, _span: span };
+        Ok((errand, exchange))
     }
 
     pub(super) fn prepare(

@@ -17,6 +17,8 @@ pub struct Invocation<'a> {
     data: Fields<'a>,
     metadata: Fields<'a>,
     function: Cow<'a, str>,
+    /// Header `traceparent`, where the host sends one: it may or may not.
+    pub traceparent: Option<&'a str>,
 }
 
 /// Why an invocation cannot be understood. It cannot be healed by trying again: answer 500, and the host's own rules
@@ -63,7 +65,7 @@ impl<'a> Invocation<'a> {
             .map(|sys| sys.method_name)
             .filter(|name| !name.is_empty())
             .ok_or(InvocationError::NoFunctionName)?;
-        Ok(Self { data: body.data, metadata: body.metadata, function })
+        Ok(Self { data: body.data, metadata: body.metadata, function, traceparent: None })
     }
 
     /// The shape of the body. What `Data` holds depends on the trigger.

@@ -1,6 +1,6 @@
 //! Function keys: what a request must bring to a function whose `authLevel` is `function`.
 
-use http::Request;
+use http::{Request, header::AUTHORIZATION};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -21,6 +21,14 @@ impl FunctionKey {
     /// An empty key is none: anybody has it.
     pub fn new(key: Option<&str>) -> Self {
         Self(key.filter(|key| !key.is_empty()).map(digest))
+    }
+
+    /// Whether the request has the key as a bearer token: what scrapers of metrics can send.
+    pub fn admits_bearer<B>(&self, request: &Request<B>) -> bool {
+        let Some(expected) = &self.0 else { return false };
+        let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = header.and_then(|value| value.strip_prefix("Bearer "));
+        given.is_some_and(|given| digest(given).ct_eq(expected).into())
     }
 
     /// Whether the request has the key: in its header, or, where there is no such header, in its query as `code`.
@@ -65,6 +73,17 @@ mod tests {
         assert!(!key.admits(&request("/manage?code=right", Some("wrong"))));
         assert!(!key.admits(&request("/manage?code=righ", None)));
         assert!(!key.admits(&request("/manage", None)));
+    }
+
+    #[test]
+    fn a_bearer_token_is_the_whole_key() {
+        let key = FunctionKey::new(Some("right"));
+        let request = |value| Request::get("/metrics").header(AUTHORIZATION, value).body(()).unwrap();
+        assert!(key.admits_bearer(&request("Bearer right")));
+        for wrong in ["Bearer wrong", "Basic right", "right", "Bearer ", ""] {
+            assert!(!key.admits_bearer(&request(wrong)), "{wrong}");
+        }
+        assert!(!FunctionKey::new(None).admits_bearer(&request("Bearer ")));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
         records::{SpoolRecord, StoredMessage, bucket_of},
         sweep::SPOOL_PREFIX,
     },
+    telemetry::{PROPERTY, Topic},
 };
 
 /// Where a callback is now.
@@ -61,14 +62,15 @@ pub async fn publish(app: &App, envelope: Envelope<'_>, channel: Channel, body: 
         }
     }
     if broker.is_none() {
-        broker =
-            match timeout_at(deadline, app.ingest_bus.publish(topic, message_of(&envelope, channel, encoded.clone())))
-                .await
-            {
-                Ok(Ok(())) => return Ok(Durable::Published),
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(_) => Some(format!("no acknowledgement within {:?}", limits.publish_timeout)),
-            };
+        let message = message_of(&envelope, channel, encoded.clone());
+        let asked = Instant::now();
+        let answer = timeout_at(deadline, app.ingest_bus.publish(topic, message)).await;
+        app.meter.sent_to(Topic::Callbacks, asked.elapsed());
+        broker = match answer {
+            Ok(Ok(())) => return Ok(Durable::Published),
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no acknowledgement within {:?}", limits.publish_timeout)),
+        };
     }
     let broker = broker.unwrap_or_default();
     if let Some(left_out) = app.spooling.now() {
@@ -115,7 +117,7 @@ fn message_of(envelope: &Envelope, channel: Channel, body: Bytes) -> Message {
     properties.insert("channel".into(), channel.name().into());
     properties.insert("type".into(), RECEIVED_V1.into());
     if let Some(traceparent) = &envelope.traceparent {
-        properties.insert("traceparent".into(), Property::from(traceparent.to_string()));
+        properties.insert(PROPERTY.into(), Property::from(traceparent.to_string()));
     }
     Message {
         message_id: envelope.dedupekey.clone(),

@@ -14,6 +14,7 @@ use crate::{
     bus::{Bus, Message, Properties, Property, PublishError},
     clock::{Timestamp, millis},
     documents::{CommitError, Comparison, Container, Documents, Operation, Query},
+    telemetry::PROPERTY,
 };
 
 /// An entry this old was left behind: its own processor would have published it by now.
@@ -37,7 +38,8 @@ pub enum OutboxError {
     Delete(#[from] CommitError),
 }
 
-/// Publishes one entry to all of its destinations, then deletes it.
+/// Publishes one entry to all of its destinations, then deletes it. `sender` is the W3C context of the span that does it,
+/// where there is one.
 ///
 /// # Errors
 /// The entry is still owed.
@@ -46,8 +48,15 @@ pub async fn publish(
     documents: &dyn Documents,
     topic: &str,
     record: &OutboxRecord,
+    sender: Option<String>,
 ) -> Result<(), OutboxError> {
-    try_join_all(announcements(record).into_iter().map(|message| bus.publish(topic, message))).await?;
+    let mut messages = announcements(record);
+    if let Some(sender) = sender {
+        for message in &mut messages {
+            message.properties.insert(PROPERTY.into(), Property::from(sender.clone()));
+        }
+    }
+    try_join_all(messages.into_iter().map(|message| bus.publish(topic, message))).await?;
     delete(documents, record).await?;
     Ok(())
 }
@@ -90,6 +99,9 @@ pub fn announcements(record: &OutboxRecord) -> Vec<Message> {
         properties.insert("channel".into(), event.channel.name().into());
         properties.insert("type".into(), event.event_type.name().into());
         properties.insert("vendor".into(), Property::from(event.provider.clone()));
+        if let Some(traceparent) = &record.traceparent {
+            properties.insert(PROPERTY.into(), Property::from(traceparent.clone()));
+        }
         Message {
             message_id: delivery,
             content_type: Some(crate::envelope::CONTENT_TYPE.into()),

@@ -112,6 +112,9 @@ pub struct OutboxRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received_at: Option<Timestamp>,
     pub envelope_id: String,
+    /// The W3C context of the span that brought the event, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     pub event: Event,
 }
 

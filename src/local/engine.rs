@@ -21,6 +21,7 @@ use crate::{
     dead_letters::SharedDeadLetters,
     documents::SharedDocuments,
     outbound::HttpsClient,
+    telemetry::Tracing,
 };
 
 /// The program on embedded storage.
@@ -32,11 +33,19 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens the data folder, creating what is missing.
+    /// Opens the data folder, creating what is missing. Without spans.
     ///
     /// # Errors
     /// Another process uses the folder, it cannot be opened, or the privacy key is missing.
     pub async fn open(folder: &Path, config: Config) -> anyhow::Result<Self> {
+        Self::open_traced(folder, config, Tracing::off()).await
+    }
+
+    /// Opens the data folder, creating what is missing.
+    ///
+    /// # Errors
+    /// As for [`Engine::open`].
+    pub async fn open_traced(folder: &Path, config: Config, tracing: Tracing) -> anyhow::Result<Self> {
         let paths = paths(folder);
         // A deployed app has nothing here, and its disk may be read-only.
         if !config.embedded().is_empty() {
@@ -51,7 +60,7 @@ impl Engine {
         };
         let outbound = Arc::new(HttpsClient::new()?);
         let ports = Ports { clock, bus, dead_letters, documents, blobs, outbound };
-        let app = App::new(config, ports)?;
+        let app = App::traced(config, ports, tracing)?;
         if matches!(app.config.documents, config::Documents::Embedded) {
             // This process alone has the store: whoever held a lease was killed.
             app.leases.free_all().await?;

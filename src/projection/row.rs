@@ -112,6 +112,7 @@ mod tests {
             created_at: "2026-11-20T10:00:02Z".parse().unwrap(),
             received_at: Some("2026-11-20T10:00:01.5Z".parse().unwrap()),
             envelope_id: "e".into(),
+            traceparent: None,
             event,
         };
         row(&Announcement::of(&record), &Tokens::new(&Secret::new("key"))).unwrap()

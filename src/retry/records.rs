@@ -9,12 +9,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ATTEMPT, HISTORY};
+use super::{HISTORY, attempt_of};
 use crate::{
     bus::{Message, Properties, Property},
     clock::{Timestamp, millis},
     host::ServiceBusMessage,
     ledger::outbox::{DELIVERY, PARTNER},
+    telemetry::{ATTEMPT_BEFORE, Span},
 };
 
 /// Whether trying again can heal a failure.
@@ -124,9 +125,13 @@ impl StoredMessage {
 
     /// Which attempt this message is, from 1.
     pub fn attempt(&self) -> u32 {
-        match self.properties.get(ATTEMPT) {
-            Some(Property::Integer(attempt)) => u32::try_from(*attempt).unwrap_or(1).max(1),
-            _ => 1,
+        attempt_of(&self.properties)
+    }
+
+    /// Lets the next attempt point at this one.
+    pub fn remember(&mut self, attempt: &Span) {
+        if let Some(traceparent) = attempt.traceparent() {
+            self.properties.insert(ATTEMPT_BEFORE.into(), Property::from(traceparent));
         }
     }
 

@@ -103,7 +103,13 @@ async fn events_of_one_message_applied_at_once_all_arrive() {
             key,
         );
         let received_at = "2026-11-20T10:00:00Z".parse().unwrap();
-        sluice::ledger::Arrival { event, envelope_id: "e".into(), received_at, destinations: Vec::new() }
+        sluice::ledger::Arrival {
+            event,
+            envelope_id: "e".into(),
+            received_at,
+            destinations: Vec::new(),
+            traceparent: None,
+        }
     });
     let tasks: Vec<_> = arrivals
         .map(|arrival| {
@@ -132,7 +138,13 @@ async fn a_batch_of_a_thousand_events_is_split_over_commits_and_applied_whole() 
                 format!("sendgrid:{}", if index % 10 == 9 { index - 1 } else { index }),
             );
             let received_at = "2026-11-20T10:00:00Z".parse().unwrap();
-            sluice::ledger::Arrival { event, envelope_id: "e".into(), received_at, destinations: Vec::new() }
+            sluice::ledger::Arrival {
+                event,
+                envelope_id: "e".into(),
+                received_at,
+                destinations: Vec::new(),
+                traceparent: None,
+            }
         })
         .collect();
     let applied = app.app.ledger.apply("sendgrid:m1", &arrivals).await.unwrap();
@@ -158,7 +170,13 @@ async fn however_many_commits_the_events_of_one_message_need_they_all_get_throug
                 format!("sendgrid:{index}"),
             );
             let received_at = "2026-11-20T10:00:00Z".parse().unwrap();
-            sluice::ledger::Arrival { event, envelope_id: "e".into(), received_at, destinations: destinations.clone() }
+            sluice::ledger::Arrival {
+                event,
+                envelope_id: "e".into(),
+                received_at,
+                destinations: destinations.clone(),
+                traceparent: None,
+            }
         })
         .collect();
     let applied = app.app.ledger.apply("sendgrid:m1", &arrivals).await.unwrap();

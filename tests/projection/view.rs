@@ -75,6 +75,7 @@ fn the_view_and_the_ledger_agree_over_any_order() {
                 created_at: *received_at,
                 received_at: Some(*received_at),
                 envelope_id: "e".into(),
+            traceparent: None,
                 event: own(event),
             };
             // As it arrives: through the bus.

@@ -46,6 +46,7 @@ use sluice::{
         engine,
     },
     outbound::{Outbound, OutboundError},
+    telemetry::Tracing,
 };
 use tower::ServiceExt;
 
@@ -169,6 +170,25 @@ impl TestApp {
         clock: Arc<dyn Clock>,
         ground: impl FnOnce(&Broker, &engine::Paths, &Arc<dyn Clock>) -> Ground,
     ) -> Self {
+        Self::build(config, clock, ground, Tracing::off())
+    }
+
+    /// As [`TestApp::with`], with spans.
+    pub fn traced(config: Config, tracing: Tracing) -> Self {
+        let clock = Arc::new(ManualClock(Mutex::new("2026-11-20T10:00:00Z".parse().unwrap())));
+        let ground = |broker: &Broker, paths: &engine::Paths, clock: &Arc<dyn Clock>| Ground {
+            transport: transport(broker, clock),
+            documents: documents(paths, clock),
+        };
+        Self { clock: clock.clone(), ..Self::build(config, clock, ground, tracing) }
+    }
+
+    fn build(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        ground: impl FnOnce(&Broker, &engine::Paths, &Arc<dyn Clock>) -> Ground,
+        tracing: Tracing,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let paths = engine::paths(folder.path());
         let broker = Broker::open(&paths.broker, &topology(&config), clock.clone()).unwrap();
@@ -186,7 +206,7 @@ impl TestApp {
             blobs: blobs.clone(),
             outbound: outbound.clone(),
         };
-        let app = App::new(config, ports).unwrap();
+        let app = App::traced(config, ports, tracing).unwrap();
         let handler = functions::handler(app.clone());
         let unused = Arc::new(ManualClock(Mutex::new(Timestamp::default())));
         Self { app, broker, transport, documents, bus, dead_letters, blobs, outbound, clock: unused, handler, folder }

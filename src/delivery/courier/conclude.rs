@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{Courier, Errand, Fate, keep::Origin};
+use super::{Courier, Errand, Fate, keep::Origin, spans};
 use crate::{
     audit,
     clock::millis,
@@ -29,6 +29,7 @@ impl Courier {
         let Errand { partner, message, admission, .. } = errand;
         let (name, now) = (partner.name(), self.clock.now());
         let verdict = attempt::judge(&exchange, now);
+        spans::end_request(&errand.request, &exchange);
         let healthy = attempt::is_healthy(&exchange, &verdict);
         errand.pass.took(exchange.took, healthy);
         let breakers = &self.registry.breakers;
@@ -45,7 +46,9 @@ impl Courier {
             Verdict::Retry { reason, not_within } => {
                 let failure = origin.failure(Class::Transient, reason.clone());
                 let plan = self.plan(partner, not_within);
-                let fate = match self.retries.keep_by(&plan, &self.topic, message.clone(), failure).await? {
+                let mut message = message.clone();
+                message.remember(&errand.request);
+                let fate = match self.retries.keep_by(&plan, &self.topic, message, failure).await? {
                     Kept::UntilDue(_) => Fate::Failed,
                     Kept::Parked => Fate::Parked,
                 };
@@ -64,6 +67,9 @@ impl Courier {
                 (Fate::Parked, Some(reason))
             }
         };
+        if fate == Fate::Parked {
+            self.given_up(&origin);
+        }
         self.tell(errand, fate, error.as_deref(), &exchange);
         self.record(errand, fate, error, exchange).await;
         Ok(fate)

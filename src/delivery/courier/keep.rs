@@ -9,6 +9,7 @@ use crate::{
         Failure, NotKept,
         records::{Class, StoredMessage},
     },
+    telemetry::Count,
 };
 
 /// What a message says of where it came from.
@@ -46,7 +47,13 @@ impl Courier {
         tracing::warn!(delivery = message.record_id(), reason, "a delivery is parked");
         let origin = Origin::of(&message);
         self.retries.keep(&self.topic, message, origin.failure(Class::Permanent, reason)).await?;
+        self.given_up(&origin);
         Ok(Fate::Parked)
+    }
+
+    /// Counts a parked delivery for the vendor that its event came from.
+    pub(super) fn given_up(&self, origin: &Origin) {
+        self.meter.add(origin.vendor.as_deref().unwrap_or_default(), Count::ParkedDelivery, 1);
     }
 
     /// Parks a delivery without a request, and says so in its record.

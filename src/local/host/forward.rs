@@ -15,7 +15,7 @@ use std::{
 
 use axum::body::Body;
 use http::{
-    HeaderValue, Request, Response, StatusCode,
+    HeaderValue, Method, Request, Response, StatusCode,
     header::{CONNECTION, CONTENT_TYPE},
 };
 use hyper::body::Incoming;
@@ -32,6 +32,9 @@ use crate::{
     problem::try_again_later,
 };
 
+/// Where Prometheus looks.
+const METRICS: &str = "/metrics";
+
 /// What all connections share.
 pub(super) struct Forwarder {
     pub(super) routes: Routes,
@@ -42,6 +45,8 @@ pub(super) struct Forwarder {
     pub(super) ids: Arc<InvocationIds>,
     pub(super) body_timeout: Duration,
     pub(super) has_home_page: bool,
+    /// Answers `GET /metrics`, where there is no function of that route.
+    pub(super) metrics: Option<Handler>,
 }
 
 impl Answer for Forwarder {
@@ -51,6 +56,9 @@ impl Answer for Forwarder {
     async fn answer(&self, late: &Arc<AtomicBool>, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
         let Some(route) = self.routes.find(request.method(), path) else {
+            if path == METRICS && request.method() == Method::GET && self.metrics.is_some() {
+                return self.metrics(request).await;
+            }
             // Function names are no paths: what is behind a queue or a timer cannot be reached from outside.
             return if path == "/" { self.home_page() } else { status(StatusCode::NOT_FOUND) };
         };
@@ -75,6 +83,16 @@ impl Answer for Forwarder {
 }
 
 impl Forwarder {
+    async fn metrics(&self, request: Request<Incoming>) -> Response<Body> {
+        if !self.key.admits(&request) && !self.key.admits_bearer(&request) {
+            return status(StatusCode::UNAUTHORIZED);
+        }
+        match &self.metrics {
+            Some(metrics) => metrics.call(request.map(Body::new)).await,
+            None => status(StatusCode::NOT_FOUND),
+        }
+    }
+
     fn home_page(&self) -> Response<Body> {
         if !self.has_home_page {
             return status(StatusCode::NO_CONTENT);

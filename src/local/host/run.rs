@@ -47,6 +47,8 @@ pub struct HostOptions {
     pub pressure: Option<Arc<Pressure>>,
     /// Functions on Service Bus triggers that can wait longer than others; timers can anyway.
     pub background: &'static [&'static str],
+    /// Answers `GET /metrics` to whoever brings the function key; without it there is no such page.
+    pub metrics: Option<Handler>,
     /// Where the rows of `sql` outputs go; without it no function may have such an output.
     pub tables: Option<Tables>,
 }
@@ -63,6 +65,7 @@ impl Default for HostOptions {
             function_key: FunctionKey::new(None),
             pressure: None,
             background: &[],
+            metrics: None,
             tables: None,
         }
     }
@@ -160,6 +163,7 @@ impl<S: Subscriptions> OneMachineHost<S> {
             ids,
             body_timeout: options.body_timeout,
             has_home_page: options.has_home_page,
+            metrics: options.metrics.clone(),
         };
         let listener = Listener {
             listener,
