@@ -72,6 +72,9 @@ const TAGS: &[(&str, &str)] = &[
 /// Everything that is answered there, and whether it takes a key.
 fn operations(place: Place) -> Vec<(Operation, bool)> {
     let mut operations = vec![(root(place), false)];
+    if place == Place::World {
+        operations.push((metrics(), true));
+    }
     for function in FUNCTIONS {
         match (function.entry, place) {
             (Entry::Http(segment, _, describe), Place::World) => {
@@ -113,6 +116,21 @@ fn root(place: Place) -> Operation {
         parameters: Vec::new(),
         body: None,
         answers,
+    }
+}
+
+/// Answered by the one-machine host itself.
+fn metrics() -> Operation {
+    Operation {
+        method: http::Method::GET,
+        path: "/metrics".into(),
+        summary: "The metrics, as Prometheus reads them",
+        description: "On one machine only. The key may also come as a bearer token, which is what scrapers can send."
+            .into(),
+        tag: "operators",
+        parameters: Vec::new(),
+        body: None,
+        answers: vec![Answer { content: Content::Text, ..Answer::bare(StatusCode::OK, "The metrics now.") }],
     }
 }
 

@@ -60,11 +60,14 @@ pub struct Surveyor {
     last: Mutex<Last>,
 }
 
+/// Of each vendor.
+type Totals = BTreeMap<String, (u64, u64)>;
+
 #[derive(Debug, Default)]
 struct Last {
     survey: Option<(Instant, Arc<Survey>)>,
     /// Acknowledged and new callbacks of each vendor at two former looks, the older one first.
-    totals: Vec<(Instant, BTreeMap<String, (u64, u64)>)>,
+    totals: Vec<(Instant, Totals)>,
 }
 
 impl Surveyor {

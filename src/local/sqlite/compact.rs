@@ -92,7 +92,8 @@ mod tests {
         let (before, after) = tokio::task::spawn_blocking(move || compact(&path)).await.unwrap().unwrap();
         assert!(after < before && !finds(secret));
         note(7, "new".into()).await.unwrap();
-        let count = readers.run(|connection| connection.query_row("SELECT count(*) FROM note", [], |row| row.get(0)));
-        assert_eq!(count.await.unwrap(), 2_000_i64);
+        let count =
+            readers.run(|connection| connection.query_row("SELECT count(*) FROM note", [], |row| row.get::<_, i64>(0)));
+        assert_eq!(count.await.unwrap(), 2_000);
     }
 }
