@@ -141,6 +141,7 @@ async fn while_the_registry_is_away_the_last_copy_serves_and_a_new_process_waits
     let (known, known_handler) = world.second_on(registry.clone());
     let (_, new_handler) = world.second_on(registry.clone());
     assert_eq!(known.partners.current().await.unwrap().all().count(), 1);
+    known.erasures.current().await.unwrap();
     registry.away.store(true, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_millis(2100)).await;
 
