@@ -78,8 +78,8 @@ async fn route(app: &App, mut call: Call) -> Result<Reply, Refusal> {
     // As in OpenAPI: `parked/search` goes before `parked/{id}`.
     let matching = all.clone().filter(|operation| operation.matches(&call.path));
     let Some(path) = matching.min_by_key(|operation| operation.names().count()).map(|operation| operation.path) else {
-        let path = call.path.join("/");
-        return Err(Refusal::NotFound(format!("there is no /manage/{path}: GET /manage lists what there is")));
+        // Without the path: it may hold an address.
+        return Err(Refusal::NotFound("there is no such path below /manage: GET /manage lists what there is".into()));
     };
     let there: Vec<&Operation> = all.filter(|operation| operation.path == path).collect();
     let Some(operation) = there.iter().find(|operation| operation.method == call.method) else {

@@ -51,7 +51,7 @@ async fn what_cannot_be_meant_is_refused_with_the_reason() {
         ("/manage/audit?since=yesterday", StatusCode::BAD_REQUEST, "since must be a time"),
         ("/manage/audit?limit=-1", StatusCode::BAD_REQUEST, "limit must be a number"),
         ("/manage/audit?continuation=x", StatusCode::BAD_REQUEST, "continuation is malformed"),
-        ("/manage/audit/x", StatusCode::NOT_FOUND, "there is no /manage/audit/x"),
+        ("/manage/audit/x", StatusCode::NOT_FOUND, "there is no such path below /manage"),
         ("/manage/nothing", StatusCode::NOT_FOUND, "GET /manage lists what there is"),
     ] {
         let response = app.send(Request::get(path).body(Body::empty()).unwrap()).await;

@@ -163,7 +163,7 @@ async fn what_cannot_be_meant_is_refused_with_the_reason() {
             "/replays/unknown/stop",
             json!({}),
             StatusCode::NOT_FOUND,
-            "there is no /manage/replays/unknown/stop",
+            "there is no such path below /manage",
         ),
     ] {
         let (found, answer) = ask(&app, method.clone(), path, body.clone()).await;
