@@ -1,6 +1,6 @@
 //! Erasure: one person's data, as far as this system has it, is removed or becomes a keyed token.
 //!
-//! A person is an address ([`crate::person`]). An [`erasure`] goes through every [`Place`](erasure::Place), page by page, and
+//! A person is an address ([`crate::person`]). An [`erasure`] goes through every [`Place`], page by page, and
 //! again until it finds nothing twice in a row, since work moves between places meanwhile; then the files are rewritten, so
 //! that nothing is left in their free pages. Events keep their ids, types and times: a repeat of an erased event is still a
 //! duplicate, and `sluice verify` finds nothing amiss. Opt-outs stay, under their token.
