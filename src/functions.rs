@@ -113,7 +113,7 @@ pub const FUNCTIONS: &[Function] = &[
 /// Those on Service Bus triggers that nobody waits for: they give way first when the door is pressed.
 pub const BACKGROUND: &[&str] = &["project-sql"];
 
-/// The custom handler.
+/// The custom handler as a service of its own, for whoever calls it without a listener: tests and benchmarks.
 pub fn handler(app: Arc<App>) -> Router {
     Router::new().fallback(|State(app), request| answer(app, request)).with_state(app)
 }

@@ -6,7 +6,10 @@ use sluice::dead_letters::{DeadLetter, DeadLetterQueue, DeadLettersError, Receiv
 
 use crate::adapters::{Exchange, on_every_exchange};
 
-const WAIT: Duration = Duration::from_millis(300);
+/// How long a message may take that is there; disks have slow moments.
+const WAIT: Duration = Duration::from_secs(10);
+/// How long nothing must come.
+const SILENCE: Duration = Duration::from_millis(300);
 
 on_every_exchange!(
     a_dead_letter_is_as_it_was_published_with_the_reason_of_its_death,
@@ -65,7 +68,7 @@ async fn what_is_completed_is_gone_and_what_was_held_comes_again(exchange: &impl
     let mut receiver = open(&dead_letters).await;
     let received = receiver.receive(10, WAIT).await.unwrap();
     assert_eq!(ids(&received), ["a", "b", "c"]);
-    assert!(receiver.receive(10, WAIT).await.unwrap().is_empty(), "what is held does not come again");
+    assert!(receiver.receive(10, SILENCE).await.unwrap().is_empty(), "what is held does not come again");
     receiver.complete(received[1].sequence_number).await.unwrap();
     receiver.close().await.unwrap();
 

@@ -1,6 +1,6 @@
 //! The dead letters' port on Service Bus.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,14 +14,14 @@ const MOST_PEEKED: usize = 250;
 /// What one sub-queue's receiver holds. Bodies are not kept: settling needs none.
 struct Holding {
     receiver: AmqpReceiver,
-    held: HashMap<i64, ReceivedMessage>,
+    held: BTreeMap<i64, ReceivedMessage>,
 }
 
 #[async_trait]
 impl DeadLetters for ServiceBusClient {
     async fn open(&self, queue: &DeadLetterQueue) -> Result<Box<dyn Receiver>, DeadLettersError> {
         let receiver = self.create_receiver_for_subscription(&queue.topic, &queue.subscription, SubQueue::DeadLetter);
-        Ok(Box::new(Holding { receiver, held: HashMap::new() }))
+        Ok(Box::new(Holding { receiver, held: BTreeMap::new() }))
     }
 }
 
@@ -60,7 +60,7 @@ impl Receiver for Holding {
                 Err(error) => result = Err(error.into()),
             }
         }
-        // In order after the settlements: the broker has them before it sees the end.
+        // In order after the settlements: the broker has them before it answers the end.
         self.receiver.close().await;
         result
     }

@@ -23,7 +23,7 @@ use super::{
 
 /// How long a client may take to open the connection.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long the end of a connection may take.
+/// How long a connection's work may go on after its end, and how long the client may take for the last words.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Bytes that the client has not read beyond which nothing more is read from it.
 pub(super) const MOST_UNWRITTEN: usize = 1024 * 1024;
@@ -41,21 +41,25 @@ pub(super) async fn drive(stream: TcpStream, workshop: Workshop, stop: watch::Re
     let served = serve(&mut reader, &mut writer, &mut connection, &mut jobs, stop).await;
     connection.end_sessions();
     jobs.stop_receiving();
-    let farewell = async {
-        if served.is_ok() {
-            writer.write_all(&connection.out().bytes).await?;
-            writer.shutdown().await?;
-        }
+    let rest = async {
         // What was received for this client goes back to the others.
         jobs.start(connection.out());
         while let Some(done) = jobs.next().await {
             connection.done(done);
             jobs.start(connection.out());
         }
+    };
+    // What does not end in time comes back when its lock runs out.
+    let _ = timeout(FAREWELL, rest).await;
+    // Only now: a client that has read the answer to its close finds what it settled settled, over any connection.
+    let farewell = async {
+        if served.is_ok() {
+            writer.write_all(&connection.out().bytes).await?;
+            writer.shutdown().await?;
+        }
         // A socket closed with unread bytes resets, and the client might lose the reason why.
         tokio::io::copy(&mut reader, &mut tokio::io::sink()).await.map(|_| ())
     };
-    // What does not end in time comes back when its lock runs out.
     let _ = timeout(FAREWELL, farewell).await;
     served
 }
