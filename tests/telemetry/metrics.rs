@@ -127,3 +127,24 @@ fn the_list_of_metrics_and_spans_is_complete() {
     let gone: Vec<_> = listed.filter(|line| !expected.contains(*line)).collect();
     assert!(gone.is_empty(), "docs/telemetry.md has what there is not: {gone:#?}");
 }
+
+#[test]
+fn alerts_ask_for_metrics_that_there_are_in_the_way_of_their_kind() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/terraform/modules/alerts/main.tf");
+    let text = std::fs::read_to_string(path).unwrap();
+    let queries = text.split_once("queries = {").unwrap().1.split_once("\n  }\n").unwrap().0;
+    let field = |query: &str, key: &str| {
+        let line = query.lines().find(|line| line.trim_start().starts_with(key)).unwrap_or_else(|| panic!("{query}"));
+        line.split_once('=').unwrap().1.trim().trim_matches('"').to_owned()
+    };
+    let queries: Vec<_> = queries.split("\n    }\n").filter(|query| query.contains('=')).collect();
+    assert_eq!(queries.len(), 7, "{queries:#?}");
+    for query in queries {
+        let (name, per) = (field(query, "metric"), field(query, "per"));
+        let metric = METRICS.iter().find(|metric| metric.name == name).unwrap_or_else(|| panic!("no metric {name}"));
+        assert!(metric.attributes.contains(&per.as_str()), "{name} is not told apart by {per}");
+        // What a counter counted in a while is the sum of what it sent, and a gauge's highest is its highest.
+        let summary = if metric.kind == Kind::Counter { "sum(valueSum)" } else { "max(valueMax)" };
+        assert_eq!(field(query, "summary"), summary, "{name}");
+    }
+}
