@@ -93,6 +93,23 @@ fn in_words(error: &rusqlite::Error) -> String {
     }
 }
 
+/// How often there is a checkpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct Rhythm {
+    /// Pages in the WAL that call for one. Small means short pauses, large means fewer of them: a page that was written ten
+    /// times is copied once.
+    pub pages: u32,
+    /// How much longer than the last one took the next one waits, however slow the disk is.
+    pub rest: u32,
+}
+
+impl Rhythm {
+    /// For where callers wait: checkpoints take an eighth of the time at the most.
+    pub const fn seldom(pages: u32) -> Self {
+        Self { pages, rest: 8 }
+    }
+}
+
 /// What distinguishes one database file from another.
 #[derive(Debug, Clone, Copy)]
 pub struct Profile {
@@ -101,8 +118,9 @@ pub struct Profile {
     /// Page cache of the writing connection and of each reading one, in KiB.
     pub writer_cache_kib: u32,
     pub reader_cache_kib: u32,
-    /// Pages in the WAL before a commit copies them into the file. Small means short pauses, large means fewer of them.
-    pub checkpoint_pages: u32,
+    /// When the WAL is copied into the file while callers wait for the next commit, and while none do.
+    pub busy: Rhythm,
+    pub idle: Rhythm,
 }
 
 impl Profile {

@@ -9,15 +9,20 @@ use std::{collections::HashSet, path::Path};
 use rusqlite::{Connection, ToSql, params_from_iter, types::Value as Sql};
 use serde_json::{Map, Value};
 
-use super::sqlite::{OpenError, Profile, State, StorageError, Writer};
+use super::sqlite::{OpenError, Profile, Rhythm, State, StorageError, Writer};
 use crate::sql::{Column, Dialect, Table, definition};
 
 /// A row: values by column.
 pub type Row = Map<String, Value>;
 
 /// The tables are created when the file is opened, not by a migration: their definitions are the program's.
-const PROFILE: Profile =
-    Profile { migrations: &[], writer_cache_kib: 4 * 1024, reader_cache_kib: 1024, checkpoint_pages: 200 };
+const PROFILE: Profile = Profile {
+    migrations: &[],
+    writer_cache_kib: 4 * 1024,
+    reader_cache_kib: 1024,
+    busy: Rhythm::seldom(200),
+    idle: Rhythm::seldom(200),
+};
 
 /// Why no row of a call was written.
 #[derive(Debug, thiserror::Error)]

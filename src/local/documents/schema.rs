@@ -2,14 +2,21 @@
 
 use rusqlite::{Connection, params};
 
-use crate::{documents::Container, documents::Etag, local::sqlite::Profile};
+use crate::{
+    documents::Container,
+    documents::Etag,
+    local::sqlite::{Profile, Rhythm},
+};
 
 pub(super) const PROFILE: Profile = Profile {
     migrations: &[SCHEMA, DUE_BY_PARTITION, PARKED, APPENDED],
     // Keys are scattered: most of a large store is read through the system's cache, and twice as much is no faster.
     writer_cache_kib: 8 * 1024,
     reader_cache_kib: 2 * 1024,
-    checkpoint_pages: 200,
+    busy: Rhythm::seldom(200),
+    // What a checkpoint of a large store writes lies all over the file, and the broker's flushes, which vendors wait for,
+    // would wait for all of it.
+    idle: Rhythm { pages: 16, rest: 2 },
 };
 
 /// The partial indexes serve the sweep: without them it would read every body of its container. Their conditions stand

@@ -92,11 +92,11 @@ impl<S: State> Writer<S> {
         let mut connection = open_writer(path, profile)?;
         let state = load(&mut connection).map_err(OpenError::sqlite(path))?;
         let (jobs, queue) = mpsc::channel(QUEUED);
-        let checkpoint_pages = profile.checkpoint_pages;
+        let checkpoints = Checkpoints::new(profile);
         let handle = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                serve(connection, state, queue, checkpoint_pages);
+                serve(connection, state, queue, checkpoints);
                 // Only now: the next owner must find the file closed.
                 drop(lock);
             })
@@ -146,10 +146,9 @@ fn serve<S: State>(
     connection: Connection,
     mut state: S,
     mut queue: mpsc::Receiver<Box<dyn Job<S>>>,
-    checkpoint_pages: u32,
+    mut checkpoints: Checkpoints,
 ) {
     let mut group = Vec::with_capacity(GROUP);
-    let mut checkpoints = Checkpoints::new(checkpoint_pages);
     let (failed, stuck, recovered) = (Seldom::default(), Seldom::default(), Seldom::default());
     let mut failing = false;
     while queue.blocking_recv_many(&mut group, GROUP) > 0 {
@@ -171,7 +170,7 @@ fn serve<S: State>(
         for job in group.drain(..) {
             job.answer(outcome.clone());
         }
-        if let Err(error) = checkpoints.look(&connection)
+        if let Err(error) = checkpoints.look(&connection, queue.is_empty())
             && let Some(left_out) = stuck.now()
         {
             let error = in_words(&error);
