@@ -46,13 +46,14 @@ fn size(path: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local::sqlite::{Profile, Readers, State, Writer};
+    use crate::local::sqlite::{Profile, Readers, Rhythm, State, Writer};
 
     const PROFILE: Profile = Profile {
         migrations: &["CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT NOT NULL);"],
         writer_cache_kib: 256,
         reader_cache_kib: 256,
-        checkpoint_pages: 1_000_000,
+        busy: Rhythm::seldom(1_000_000),
+        idle: Rhythm::seldom(1_000_000),
     };
 
     struct Nothing;
