@@ -20,8 +20,6 @@ class Bench:
     seconds: int
     # Whether there is time for what the targets ask in full.
     long: bool
-    # A data folder that was filled before, for P12.
-    store: Path | None = None
 
     def in_memory(self, data):
         return f"{self.memory}/{Path(data).name}"
