@@ -89,6 +89,16 @@ async fn a_processor_killed_after_its_commit_changes_nothing_when_it_runs_again(
     assert_eq!(app.documents_of(KEY).await, before);
 }
 
+fn arrival(event: sluice::event::Event) -> sluice::ledger::Arrival {
+    sluice::ledger::Arrival {
+        event,
+        envelope_id: "e".into(),
+        received_at: "2026-11-20T10:00:00Z".parse().unwrap(),
+        destinations: Vec::new(),
+        traceparent: None,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_one_message_applied_at_once_all_arrive() {
     let app = std::sync::Arc::new(TestApp::start());
@@ -102,14 +112,7 @@ async fn events_of_one_message_applied_at_once_all_arrive() {
             "SM1",
             key,
         );
-        let received_at = "2026-11-20T10:00:00Z".parse().unwrap();
-        sluice::ledger::Arrival {
-            event,
-            envelope_id: "e".into(),
-            received_at,
-            destinations: Vec::new(),
-            traceparent: None,
-        }
+        arrival(event)
     });
     let tasks: Vec<_> = arrivals
         .map(|arrival| {
@@ -137,14 +140,7 @@ async fn a_batch_of_a_thousand_events_is_split_over_commits_and_applied_whole() 
                 // Every tenth repeats its neighbour.
                 format!("sendgrid:{}", if index % 10 == 9 { index - 1 } else { index }),
             );
-            let received_at = "2026-11-20T10:00:00Z".parse().unwrap();
-            sluice::ledger::Arrival {
-                event,
-                envelope_id: "e".into(),
-                received_at,
-                destinations: Vec::new(),
-                traceparent: None,
-            }
+            arrival(event)
         })
         .collect();
     let applied = app.app.ledger.apply("sendgrid:m1", &arrivals).await.unwrap();
