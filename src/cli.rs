@@ -10,6 +10,7 @@ mod doctor;
 mod erase;
 mod explain;
 mod init_azure;
+mod limits;
 mod moment;
 mod openapi;
 mod operator;

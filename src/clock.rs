@@ -25,15 +25,35 @@ impl Clock for SystemClock {
 /// The clock every part of the program shares.
 pub type SharedClock = Arc<dyn Clock>;
 
+/// RFC 3339 with as many decimals as it takes. The text that chrono writes by itself, but in one piece: chrono hands it to a
+/// JSON serializer character by character.
+pub mod exact {
+    use chrono::SecondsFormat;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Timestamp;
+
+    /// For `#[serde(with = "clock::exact")]`.
+    pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    }
+
+    /// For `#[serde(with = "clock::exact")]`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        Timestamp::deserialize(deserializer)
+    }
+}
+
 /// Milliseconds in RFC 3339, always with three decimals, so that texts sort as the moments do.
 pub mod millis {
+    use chrono::SecondsFormat;
     use serde::{Deserialize, Deserializer, Serializer};
 
     use super::Timestamp;
 
     /// The text form.
     pub fn text(at: Timestamp) -> String {
-        at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+        at.to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 
     /// For `#[serde(with = "clock::millis")]`.
@@ -44,5 +64,36 @@ pub mod millis {
     /// For `#[serde(with = "clock::millis")]`.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         Timestamp::deserialize(deserializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    #[test]
+    fn the_exact_form_is_chronos_own() {
+        #[derive(Serialize, Deserialize)]
+        struct Exact(#[serde(with = "exact")] Timestamp);
+        let moments = ["2026-11-20T18:39:58Z", "2026-11-20T18:39:58.120Z", "2026-11-20T18:39:58.000120Z"];
+        for text in moments.into_iter().chain(["0001-01-01T00:00:00.000000001Z", "1969-12-31T23:59:59.999999999Z"]) {
+            let at: Timestamp = text.parse().unwrap();
+            let json = serde_json::to_string(&Exact(at)).unwrap();
+            assert_eq!(json, serde_json::to_string(&at).unwrap());
+            assert_eq!(serde_json::from_str::<Exact>(&json).unwrap().0, at);
+        }
+    }
+
+    #[test]
+    fn milliseconds_have_three_decimals() {
+        for (text, millis) in [
+            ("2026-11-20T18:39:58Z", "2026-11-20T18:39:58.000Z"),
+            ("2026-11-20T18:39:58.1209Z", "2026-11-20T18:39:58.120Z"),
+            ("1969-12-31T23:59:59.9999Z", "1969-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(millis::text(text.parse().unwrap()), millis);
+        }
     }
 }

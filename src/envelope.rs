@@ -15,7 +15,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::Timestamp, documents::without_values};
+use crate::{
+    clock::{self, Timestamp},
+    documents::without_values,
+};
 
 pub use claim_check::{BodyError, check_in};
 pub(crate) use facts::facts_of;
@@ -40,6 +43,7 @@ pub struct Envelope<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// When the callback was received.
+    #[serde(with = "clock::exact")]
     pub time: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datacontenttype: Option<Cow<'a, str>>,

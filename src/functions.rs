@@ -228,12 +228,9 @@ fn receiving(
 ) -> Span {
     let parent = call.traceparent.and_then(|traceparent| app.tracing.parse(traceparent, None));
     let span = app.tracing.start(SpanKind::Consumer, "receive", topic, parent);
+    span.describe_messaging(app.config.messaging_system(), "receive", topic);
     span.describe(|| {
         [
-            ("messaging.system", app.config.messaging_system().into()),
-            ("messaging.operation.name", "receive".into()),
-            ("messaging.operation.type", "receive".into()),
-            ("messaging.destination.name", topic.to_owned().into()),
             ("messaging.destination.subscription.name", subscription.to_owned().into()),
             ("messaging.batch.message_count", i64::try_from(messages.len()).unwrap_or(i64::MAX).into()),
         ]

@@ -150,19 +150,10 @@ async fn accept(app: &App, request: Request<Body>, span: &Span, started: Instant
     };
     let requesttype = route.request_type;
     let id = Uuid::now_v7().to_string();
-    let send = app.tracing.start(SpanKind::Producer, "send", &app.config.bus.callbacks_topic, span.context());
-    send.describe(|| {
-        let topic = app.config.bus.callbacks_topic.clone();
-        let id = id.clone();
-        let system = app.config.messaging_system();
-        [
-            ("messaging.system", system.into()),
-            ("messaging.operation.name", "send".into()),
-            ("messaging.operation.type", "send".into()),
-            ("messaging.destination.name", topic.into()),
-            ("messaging.message.conversation_id", id.into()),
-        ]
-    });
+    let topic = &app.config.bus.callbacks_topic;
+    let send = app.tracing.start(SpanKind::Producer, "send", topic, span.context());
+    send.describe_messaging(app.config.messaging_system(), "send", topic);
+    send.describe(|| [("messaging.message.conversation_id", id.clone().into())]);
     let sent = send.traceparent().map(Cow::Owned);
     let envelope = Envelope {
         specversion: "1.0".into(),

@@ -88,7 +88,12 @@ impl Person {
 
     /// Whether the person is anywhere in a text, in any encoding.
     pub fn is_in(&self, text: impl AsRef<[u8]>) -> bool {
-        self.is_within(text.as_ref(), DEPTH)
+        Self::any_is_in(std::slice::from_ref(self), text)
+    }
+
+    /// Whether one of them is; encodings are read once for all of them.
+    pub fn any_is_in(people: &[Self], text: impl AsRef<[u8]>) -> bool {
+        Self::any_is_within(people, text.as_ref(), DEPTH)
     }
 
     /// The text with tokens in place of the person; `None` where the person is not in it.
@@ -102,8 +107,10 @@ impl Person {
         self.replaced_within(bytes, tokens, DEPTH)
     }
 
-    fn is_within(&self, text: &[u8], depth: u32) -> bool {
-        self.find(text, 0).is_some() || (depth > 0 && runs::any(text, |decoded| self.is_within(decoded, depth - 1)))
+    fn any_is_within(people: &[Self], text: &[u8], depth: u32) -> bool {
+        let inner = |decoded: &[u8]| Self::any_is_within(people, decoded, depth - 1);
+        let Some(shortest) = people.iter().map(|person| person.plain.len()).min() else { return false };
+        people.iter().any(|person| person.find(text, 0).is_some()) || (depth > 0 && runs::any(text, shortest, inner))
     }
 
     fn replaced_within(&self, text: &[u8], tokens: &Tokens, depth: u32) -> Option<Vec<u8>> {
@@ -112,7 +119,7 @@ impl Person {
             return plain;
         }
         let inner = |decoded: &[u8]| self.replaced_within(decoded, tokens, depth - 1);
-        runs::replace(plain.as_deref().unwrap_or(text), inner).or(plain)
+        runs::replace(plain.as_deref().unwrap_or(text), self.plain.len(), inner).or(plain)
     }
 
     fn replaced_plain(&self, text: &[u8], tokens: &Tokens) -> Option<Vec<u8>> {

@@ -47,8 +47,11 @@ use rules::Rules;
 
 /// Deliveries that are looked for again, at the most.
 const LOOKED_FOR: usize = 100_000;
-/// Between two looks for a delivery that nothing keeps.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Between two looks for a delivery that nothing keeps. Not in step with the sweep, which comes every two seconds: what is
+/// put off again and again is on the bus right after each, and in the retry table before the next.
+const LOOK_AGAIN: Duration = Duration::from_millis(1300);
+/// Looks at the least, however soon things settle, unless looking itself takes longer than that.
+const LOOKS: u32 = 20;
 
 /// Judges what the store holds. `progress` is told how many messages have been looked at.
 ///
@@ -156,8 +159,9 @@ impl Check<'_> {
                 None => messages.push(vec![open]),
             }
         }
+        let rest = LOOK_AGAIN.min(settle / LOOKS);
         while !messages.is_empty() && began.elapsed() < settle {
-            sleep(LOOK_AGAIN.min(settle.saturating_sub(began.elapsed()))).await;
+            sleep(rest.min(settle.saturating_sub(began.elapsed()))).await;
             let looks = futures_util::stream::iter(messages)
                 .map(|open| deliveries::still_nowhere(self.documents, &self.rules, open))
                 .buffer_unordered(self.concurrency);

@@ -3,15 +3,21 @@
 mod support;
 
 use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpStream},
     path::Path,
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use axum::{
     body::Body,
     http::{Request, StatusCode},
 };
-use support::{TestApp, config};
+use support::{
+    TestApp, config,
+    server::{Process, ROOT, SLUICE, Server, free_port},
+};
 
 fn sluice(app: &TestApp, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
@@ -190,4 +196,24 @@ async fn bench_finds_out_a_system_that_acknowledges_and_forgets() {
     let owed = load["verdict"]["owed"].as_u64().unwrap();
     assert!(owed >= 20 && table.contains("NOT KEPT") && table.contains(&format!("lost: {owed}, ")), "{table}");
     assert_eq!((&load["kept"], &load["sent"], &load["cpu_us"]), (&false.into(), &20.into(), &serde_json::Value::Null));
+}
+
+#[test]
+fn more_connections_are_served_than_the_shell_allows_files() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    let mut command = Command::new("bash");
+    command.args(["-c", "ulimit -Sn 128; exec \"$0\" \"$@\"", SLUICE, "--root", ROOT]);
+    command.args(["--port", &port.to_string(), "--data"]).arg(folder.path()).stdout(Stdio::null());
+    let process = Process::start(&mut command);
+    let mut server = Server { process, port, data: folder.path().to_owned() };
+    server.wait_until_up();
+    let mut connections: Vec<_> =
+        (0..300).map(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).unwrap()).collect();
+    for stream in &mut connections {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200");
+    }
 }

@@ -1,13 +1,11 @@
 //! The delivery pipeline: what GitHub runs is pinned and keeps no secret, and its scripts do what they say.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+#[path = "support/doubles.rs"]
+mod doubles;
 
+use std::{collections::BTreeMap, fs, path::Path};
+
+use doubles::{Doubles, OUTPUTS};
 use sluice::package::APPS;
 
 fn root() -> &'static Path {
@@ -65,82 +63,22 @@ fn a_release_has_a_package_for_each_app() {
     assert!(release.contains(&format!("for app in {}; do", apps.join(" "))), "{apps:?}");
 }
 
-/// A folder of programs that write down how they were called, before the real ones on the path.
-struct Doubles {
-    folder: tempfile::TempDir,
-}
-
-impl Doubles {
-    fn new(outputs: &str) -> Self {
-        let doubles = Self { folder: tempfile::tempdir().unwrap() };
-        fs::write(doubles.path("outputs.json"), outputs).unwrap();
-        doubles.program("terraform", "cat \"$DOUBLES/outputs.json\"");
-        doubles.program("az", "case \"$*\" in *secret*) echo s3cret;; esac");
-        doubles.program("curl", "");
-        doubles.program(
-            "sluice",
-            "echo \"  with $SLUICE_BUS $SLUICE_PUBLIC_URL $ServiceBusConnection__fullyQualifiedNamespace \
-             $CosmosConnection__accountEndpoint $BlobConnection__accountName [$TWILIO_AUTH_TOKEN]\" >>\"$DOUBLES/calls\"
-             case \"$1\" in vendors) echo '[{\"vendor\":\"twilio\",\"missing\":[\"TWILIO_AUTH_TOKEN\"]}]';; esac",
-        );
-        doubles
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn program(&self, name: &str, then: &str) {
-        let text = format!("#!/bin/sh\necho {name} \"$@\" >>\"$DOUBLES/calls\"\n{then}\n");
-        fs::write(self.path(name), text).unwrap();
-        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    /// Runs a script of terraform/.
-    fn run(&self, script: &str, argument: &Path, settings: &[(&str, &str)]) -> Output {
-        let path = format!("{}:{}", self.folder.path().display(), std::env::var("PATH").unwrap());
-        let mut command = Command::new(root().join("terraform").join(script));
-        command.arg(argument).env("PATH", path).env("DOUBLES", self.folder.path()).envs(settings.iter().copied());
-        command.env_remove("GITHUB_ACTIONS").output().unwrap()
-    }
-
-    fn calls(&self) -> Vec<String> {
-        fs::read_to_string(self.path("calls")).unwrap_or_default().lines().map(str::to_owned).collect()
-    }
-
-    /// A folder with a package for each app, and where it is.
-    fn packages(&self) -> PathBuf {
-        let folder = self.path("packages");
-        fs::create_dir(&folder).unwrap();
-        for app in ["ingest", "sms", "delivery"] {
-            fs::write(folder.join(format!("sluice-{app}.zip")), "").unwrap();
-        }
-        folder
-    }
-}
-
-const OUTPUTS: &str = r#"{
-  "resource_group": {"value": "rg-x"}, "hosting": {"value": "flex"}, "reachable": {"value": ["in.example", "ops.example"]},
-  "apps": {"value": {
-    "ingest": {"name": "func-ingest", "deployment_url": "https://st.example/deploy-ingest"},
-    "delivery": {"name": "func-delivery", "deployment_url": "https://st.example/deploy-delivery"},
-    "sms": {"name": "func-sms", "deployment_url": "https://st.example/deploy-sms"}}},
-  "vendor_url": {"value": "https://hooks.example"}, "key_vault": {"value": {"name": "kv-x", "secrets": []}},
-  "service_bus": {"value": "sb.example"}, "cosmos": {"value": "https://cosmos.example"}, "overflow_account": {"value": "sto"}
-}"#;
+// The lines of docs/deployment.md, as they are there: tests/documentation holds them against each other.
+const DEPLOY: &str = "terraform/deploy packages";
+const SMOKE: &str = r#"export SMOKE_VENDOR=twilio
+terraform/smoke "$(command -v sluice)""#;
+const VAULT: &str = "export VAULT=$(terraform -chdir=terraform output -json key_vault | jq -r .name)";
 
 #[test]
 #[ignore = "needs jq, which the scripts use; .ci/workflows runs it"]
 fn packages_are_deployed_readers_first_and_the_door_last() {
-    let doubles = Doubles::new(OUTPUTS);
-    let packages = doubles.packages();
-    let output = doubles.run("deploy", &packages, &[]);
+    let doubles = Doubles::of_a_deployment(OUTPUTS);
+    let output = doubles.lines(DEPLOY);
     assert!(output.status.success(), "{output:?}");
     let deployed: Vec<_> = doubles.calls().into_iter().filter(|call| call.starts_with("az ")).collect();
     let of = |app: &str| {
-        let zip = packages.join(format!("sluice-{app}.zip"));
         let what = "functionapp deployment source config-zip --resource-group rg-x";
-        format!("az {what} --name func-{app} --src {} --output none", zip.display())
+        format!("az {what} --name func-{app} --src packages/sluice-{app}.zip --output none")
     };
     assert_eq!(deployed, [of("delivery"), of("sms"), of("ingest")]);
 }
@@ -148,10 +86,9 @@ fn packages_are_deployed_readers_first_and_the_door_last() {
 #[test]
 #[ignore = "needs jq, which the scripts use; .ci/workflows runs it"]
 fn nothing_is_deployed_where_a_package_is_missing() {
-    let doubles = Doubles::new(OUTPUTS);
-    let packages = doubles.packages();
-    fs::remove_file(packages.join("sluice-ingest.zip")).unwrap();
-    let output = doubles.run("deploy", &packages, &[]);
+    let doubles = Doubles::of_a_deployment(OUTPUTS);
+    fs::remove_file(doubles.package("ingest")).unwrap();
+    let output = doubles.lines(DEPLOY);
     assert!(
         !output.status.success() && String::from_utf8_lossy(&output.stdout).contains("sluice-ingest.zip is missing")
     );
@@ -161,8 +98,8 @@ fn nothing_is_deployed_where_a_package_is_missing() {
 #[test]
 #[ignore = "needs jq, which the scripts use; .ci/workflows runs it"]
 fn on_dedicated_plans_a_package_is_put_where_the_app_runs_it_from() {
-    let doubles = Doubles::new(&OUTPUTS.replace("flex", "dedicated"));
-    let output = doubles.run("deploy", &doubles.packages(), &[]);
+    let doubles = Doubles::of_a_deployment(&OUTPUTS.replace("flex", "dedicated"));
+    let output = doubles.lines(DEPLOY);
     assert!(output.status.success(), "{output:?}");
     let calls = doubles.calls().join("\n");
     assert!(calls.contains("--blob-url https://st.example/deploy-sms/package.zip"), "{calls}");
@@ -172,8 +109,8 @@ fn on_dedicated_plans_a_package_is_put_where_the_app_runs_it_from() {
 #[test]
 #[ignore = "needs jq, which the scripts use; .ci/workflows runs it"]
 fn the_smoke_test_asks_every_app_runs_the_doctor_and_follows_one_signed_callback() {
-    let doubles = Doubles::new(OUTPUTS);
-    let output = doubles.run("smoke", &doubles.path("sluice"), &[("SMOKE_VENDOR", "twilio")]);
+    let doubles = Doubles::of_a_deployment(OUTPUTS);
+    let output = doubles.lines(SMOKE);
     assert!(output.status.success(), "{output:?}");
     let calls = doubles.calls();
     let at =
@@ -186,10 +123,17 @@ fn the_smoke_test_asks_every_app_runs_the_doctor_and_follows_one_signed_callback
     assert_eq!(calls[simulate + 1].trim(), with);
     assert!(!String::from_utf8_lossy(&output.stdout).contains("s3cret"), "the secret is printed");
 
-    let unknown = doubles.run("smoke", &doubles.path("sluice"), &[("SMOKE_VENDOR", "nobody")]);
+    let unknown = doubles.lines(&SMOKE.replace("twilio", "nobody"));
     assert!(!unknown.status.success(), "a vendor that is not there cannot be played");
 
     doubles.program("sluice", "exit 1");
-    let ill = doubles.run("smoke", &doubles.path("sluice"), &[("SMOKE_VENDOR", "twilio")]);
+    let ill = doubles.lines(SMOKE);
     assert!(!ill.status.success(), "what the doctor finds fails the smoke test");
+}
+
+#[test]
+#[ignore = "needs jq, which the page uses; .ci/workflows runs it"]
+fn the_vaults_name_is_read_from_terraform() {
+    let output = Doubles::of_a_deployment(OUTPUTS).lines(&format!("{VAULT}\necho $VAULT"));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "kv-x\n");
 }

@@ -54,7 +54,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let logging = telemetry::start_logging();
     // First of all: a signal during the start must stop the program in order, too.
     let interrupted = interrupted()?;
-    outlive_limits_on_files()?;
+    super::limits::settle()?;
     let places = &args.places;
     let config = places.load_config()?;
     let missing = config.missing_secrets();
@@ -162,14 +162,6 @@ pub(super) fn interrupted() -> anyhow::Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
         }
     })
-}
-
-/// A file that has reached its limit (`ulimit -f`, systemd's `LimitFSIZE=`) shall be like a full disk: an error of the write
-/// alone. Uncaught, the signal that comes with it ends the program.
-pub(super) fn outlive_limits_on_files() -> anyhow::Result<()> {
-    // The handler stays when the stream is dropped.
-    drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
-    Ok(())
 }
 
 fn banner(config: &Config, app: &FunctionApp, listener: &TcpListener, places: &Places) -> anyhow::Result<String> {

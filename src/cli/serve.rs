@@ -50,7 +50,7 @@ impl TryFrom<RunArgs> for ServeArgs {
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let logging = telemetry::start_logging();
     let interrupted = super::run::interrupted()?;
-    super::run::outlive_limits_on_files()?;
+    super::limits::settle()?;
     let config = args.places.load_config()?;
     let embedded = config.embedded();
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());

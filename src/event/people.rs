@@ -14,7 +14,7 @@ impl Event {
     pub(crate) fn take_people_out_of_ids(&mut self, tokens: &Tokens) -> Option<Event> {
         let people = [&self.recipient, &self.sender].into_iter().flatten();
         let people: Vec<Person> = people.filter_map(|address| Person::parse(address)).collect();
-        if !people.iter().any(|person| person.is_in(&self.dedupe_key) || person.is_in(&self.provider_message_id)) {
+        if ![&self.dedupe_key, &self.provider_message_id].into_iter().any(|id| Person::any_is_in(&people, id)) {
             return None;
         }
         let plain = self.clone();

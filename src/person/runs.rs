@@ -7,12 +7,15 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-/// Seven digits make ten characters.
-const SHORTEST: usize = 10;
-
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
     .with_decode_allow_trailing_bits(true);
+const UNPADDED: GeneralPurposeConfig = LENIENT.with_encode_padding(false);
+/// Without and with padding, in both alphabets: each has tables that are not to be made for every run.
+static ENGINES: [[GeneralPurpose; 2]; 2] = [
+    [GeneralPurpose::new(&STANDARD, UNPADDED), GeneralPurpose::new(&STANDARD, LENIENT)],
+    [GeneralPurpose::new(&URL_SAFE, UNPADDED), GeneralPurpose::new(&URL_SAFE, LENIENT)],
+];
 
 /// A run: where it is, its characters without what was between them, and how it is written.
 struct Run {
@@ -23,28 +26,34 @@ struct Run {
 }
 
 impl Run {
-    fn engine(&self) -> GeneralPurpose {
+    fn engine(&self) -> &'static GeneralPurpose {
         let is_url_safe = self.characters.iter().any(|byte| matches!(byte, b'-' | b'_'));
         // Whole groups do not tell whether padding is wanted: most readers want it.
         let padded = self.characters.ends_with(b"=") || self.characters.len().is_multiple_of(4);
-        GeneralPurpose::new(if is_url_safe { &URL_SAFE } else { &STANDARD }, LENIENT.with_encode_padding(padded))
+        &ENGINES[usize::from(is_url_safe)][usize::from(padded)]
     }
 
-    /// What it decodes to when its first `skipped` characters belong to something else.
-    fn decoded(&self, skipped: usize) -> Option<Vec<u8>> {
-        let characters = self.characters.get(skipped..)?;
-        let plain = characters.iter().take_while(|byte| **byte != b'=').count();
-        // A single character behind whole groups says nothing.
-        let whole = if plain % 4 == 1 { plain - 1 } else { plain };
-        self.engine().decode(&characters[..whole]).ok()
+    /// What it may decode to: its first characters, up to three, may belong to something else. The first that is of use,
+    /// with the number of characters left out.
+    fn find_decoded<T>(&self, mut usable: impl FnMut(&[u8]) -> Option<T>) -> Option<(usize, T)> {
+        let engine = self.engine();
+        let plain = self.characters.iter().position(|byte| *byte == b'=').unwrap_or(self.characters.len());
+        let mut decoded = Vec::with_capacity(plain);
+        (0..4.min(plain)).find_map(|skipped| {
+            // A single character behind whole groups says nothing.
+            let end = if (plain - skipped) % 4 == 1 { plain - 1 } else { plain };
+            decoded.clear();
+            engine.decode_vec(&self.characters[skipped..end], &mut decoded).ok()?;
+            Some((skipped, usable(&decoded)?))
+        })
     }
 }
 
-/// Whether the condition holds for what any run decodes to.
-pub(super) fn any(text: &[u8], mut holds: impl FnMut(&[u8]) -> bool) -> bool {
+/// Whether the condition holds for what any run decodes to; of those that decode to this many bytes at least.
+pub(super) fn any(text: &[u8], bytes: usize, mut holds: impl FnMut(&[u8]) -> bool) -> bool {
     let mut from = 0;
-    while let Some(run) = next(text, from) {
-        if (0..4).any(|skipped| run.decoded(skipped).is_some_and(|decoded| holds(&decoded))) {
+    while let Some(run) = next(text, from, bytes) {
+        if run.find_decoded(|decoded| holds(decoded).then_some(())).is_some() {
             return true;
         }
         from = run.end;
@@ -52,14 +61,13 @@ pub(super) fn any(text: &[u8], mut holds: impl FnMut(&[u8]) -> bool) -> bool {
     false
 }
 
-/// The text with the content of runs changed; `None` where none was.
-pub(super) fn replace(text: &[u8], mut change: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+/// The text with the content of such runs changed; `None` where none was.
+pub(super) fn replace(text: &[u8], bytes: usize, mut change: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
     let mut replaced = Vec::new();
     let (mut from, mut done) = (0, 0);
-    while let Some(run) = next(text, from) {
+    while let Some(run) = next(text, from, bytes) {
         from = run.end;
-        let changed = (0..4).find_map(|skipped| Some((skipped, change(&run.decoded(skipped)?)?)));
-        let Some((skipped, content)) = changed else { continue };
+        let Some((skipped, content)) = run.find_decoded(&mut change) else { continue };
         let mut characters = run.characters[..skipped].to_vec();
         characters.extend(run.engine().encode(content).into_bytes());
         replaced.extend_from_slice(&text[done..run.start]);
@@ -78,15 +86,19 @@ pub(super) fn replace(text: &[u8], mut change: impl FnMut(&[u8]) -> Option<Vec<u
     Some(replaced)
 }
 
-/// The next run at or behind a place.
-fn next(text: &[u8], mut from: usize) -> Option<Run> {
-    while from < text.len() {
-        if !is_character(text[from]) {
-            from += 1;
+/// The next run at or behind a place that decodes to this many bytes at least.
+fn next(text: &[u8], mut from: usize, bytes: usize) -> Option<Run> {
+    let shortest = (bytes * 4).div_ceil(3);
+    while from + shortest <= text.len() {
+        let plain = text[from..].iter().take_while(|byte| is_character(**byte)).count();
+        let goes_on = matches!(text.get(from + plain), Some(b'%' | b'\\' | b'=' | b'\r' | b'\n'));
+        if plain == 0 || (plain < shortest && !goes_on) {
+            // Words, mostly.
+            from += plain.max(1);
             continue;
         }
-        let run = read(text, from);
-        if run.characters.len() >= SHORTEST {
+        let run = read(text, from, plain);
+        if run.characters.len() >= shortest {
             return Some(run);
         }
         from = run.end;
@@ -98,8 +110,10 @@ fn is_character(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
 }
 
-fn read(text: &[u8], start: usize) -> Run {
-    let mut run = Run { start, end: start, characters: Vec::new(), percent: false };
+/// The run that begins here, with so many characters that nothing is between.
+fn read(text: &[u8], start: usize, plain: usize) -> Run {
+    let end = start + plain;
+    let mut run = Run { start, end, characters: text[start..end].to_vec(), percent: false };
     let mut padding = false;
     while let Some(&byte) = text.get(run.end) {
         let rest = &text[run.end..];

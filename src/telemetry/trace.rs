@@ -94,6 +94,19 @@ impl Span {
         span.set_attributes(attributes().map(|(name, value)| KeyValue::new(name, value)));
     }
 
+    /// Says what is done with messages: `operation` is `send`, `receive` or `process`, and its type of the same name in
+    /// OpenTelemetry's conventions.
+    pub fn describe_messaging(&self, system: &'static str, operation: &'static str, topic: &str) {
+        self.describe(|| {
+            [
+                ("messaging.system", system.into()),
+                ("messaging.operation.name", operation.into()),
+                ("messaging.operation.type", operation.into()),
+                ("messaging.destination.name", topic.to_owned().into()),
+            ]
+        });
+    }
+
     /// The work failed. `error` is a short code without values: nobody redacts it.
     pub fn fail(&self, error: impl Into<Value>) {
         let Some(mut span) = self.recorded() else { return };

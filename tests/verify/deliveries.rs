@@ -216,3 +216,23 @@ async fn an_announcement_that_stays_in_the_outbox_is_found() {
     let report = verify(&world.app).await;
     assert_eq!((report.count(Kind::OutboxUnfounded), report.count(Kind::OutboxStuck)), (1, 1), "{report}");
 }
+
+/// The sweep comes every two seconds: what its partner has no room for is put off again and again, for a second at the least.
+/// It is in the retry table between two sweeps, and on the bus right after each.
+#[tokio::test]
+async fn a_delivery_that_commutes_in_step_with_the_sweep_is_not_lost() {
+    let (world, _) = world(Act::Answer(503)).await;
+    let retry = only(&world, Container::Retries).await;
+    let copy: Value = retry.parse().unwrap();
+    world.app.clock.advance(Duration::from_secs(3));
+    delete(&world.app, Container::Retries, &retry.partition, &retry.id).await;
+    let options = CheckOptions { settle: Duration::from_secs(2), ..CheckOptions::new(world.app.app.clock.now()) };
+    let commute = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        put(&world.app, Container::Retries, &retry.partition, &retry.id, &copy).await;
+        tokio::time::sleep(Duration::from_millis(1400)).await;
+        delete(&world.app, Container::Retries, &retry.partition, &retry.id).await;
+    };
+    let (report, ()) = tokio::join!(judge(&world.app, options), commute);
+    assert!(report.is_clean(), "{report}");
+}

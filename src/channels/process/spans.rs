@@ -15,12 +15,9 @@ use crate::{
 pub(super) fn of_message(app: &App, channel: Channel, message: &ServiceBusMessage, batch: &Span) -> Span {
     let topic = &app.config.bus.callbacks_topic;
     let span = app.tracing.start(SpanKind::Consumer, "process", topic, app.tracing.context_of(&message.properties));
+    span.describe_messaging(app.config.messaging_system(), "process", topic);
     span.describe(|| {
         [
-            ("messaging.system", app.config.messaging_system().into()),
-            ("messaging.operation.name", "process".into()),
-            ("messaging.operation.type", "process".into()),
-            ("messaging.destination.name", topic.clone().into()),
             ("messaging.destination.subscription.name", channel.name().into()),
             ("messaging.message.conversation_id", message.correlation_id.clone().unwrap_or_default().into()),
             ("messaging.message.body.size", i64::try_from(message.body.len()).unwrap_or(i64::MAX).into()),
@@ -58,12 +55,9 @@ pub(super) fn of_announcement(app: &App, record: &OutboxRecord) -> Span {
     let parent = record.traceparent.as_deref().and_then(|traceparent| app.tracing.parse(traceparent, None));
     let topic = &app.config.bus.deliveries_topic;
     let span = app.tracing.start(SpanKind::Producer, "send", topic, parent);
+    span.describe_messaging(app.config.messaging_system(), "send", topic);
     span.describe(|| {
         [
-            ("messaging.system", app.config.messaging_system().into()),
-            ("messaging.operation.name", "send".into()),
-            ("messaging.operation.type", "send".into()),
-            ("messaging.destination.name", topic.clone().into()),
             ("messaging.message.conversation_id", record.envelope_id.clone().into()),
             ("messaging.batch.message_count", i64::try_from(record.destinations.len()).unwrap_or(i64::MAX).into()),
             ("sluice.event.type", record.event.event_type.name().into()),

@@ -14,12 +14,9 @@ pub(super) fn of_message(courier: &Courier, message: &StoredMessage, batch: &Spa
     let tracing = &courier.tracing;
     let parent = tracing.context_of(&message.properties);
     let span = tracing.start(SpanKind::Consumer, "process", &courier.topic, parent);
+    span.describe_messaging(courier.messaging_system, "process", &courier.topic);
     span.describe(|| {
         [
-            ("messaging.system", courier.messaging_system.into()),
-            ("messaging.operation.name", "process".into()),
-            ("messaging.operation.type", "process".into()),
-            ("messaging.destination.name", courier.topic.clone().into()),
             ("messaging.destination.subscription.name", "deliver".into()),
             ("messaging.message.conversation_id", message.correlation_id.clone().unwrap_or_default().into()),
             ("sluice.partner", message.partner().unwrap_or_default().into()),

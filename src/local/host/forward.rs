@@ -56,8 +56,11 @@ impl Answer for Forwarder {
     async fn answer(&self, late: &Arc<AtomicBool>, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
         let Some(route) = self.routes.find(request.method(), path) else {
-            if path == METRICS && request.method() == Method::GET && self.metrics.is_some() {
-                return self.metrics(request).await;
+            if let Some(metrics) = &self.metrics
+                && path == METRICS
+                && request.method() == Method::GET
+            {
+                return self.scrape(metrics, request).await;
             }
             // Function names are no paths: what is behind a queue or a timer cannot be reached from outside.
             return if path == "/" { self.home_page() } else { status(StatusCode::NOT_FOUND) };
@@ -83,14 +86,11 @@ impl Answer for Forwarder {
 }
 
 impl Forwarder {
-    async fn metrics(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn scrape(&self, metrics: &Handler, request: Request<Incoming>) -> Response<Body> {
         if !self.key.admits(&request) && !self.key.admits_bearer(&request) {
             return status(StatusCode::UNAUTHORIZED);
         }
-        match &self.metrics {
-            Some(metrics) => metrics.call(request.map(Body::new)).await,
-            None => status(StatusCode::NOT_FOUND),
-        }
+        metrics.call(request.map(Body::new)).await
     }
 
     fn home_page(&self) -> Response<Body> {

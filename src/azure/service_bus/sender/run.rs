@@ -214,8 +214,8 @@ impl SenderTask {
                 // Its sender went another way: sending it now would only make a duplicate.
                 continue;
             }
-            if pending.size > limit {
-                let (entity, size) = (self.entity.to_string(), pending.size);
+            if pending.encoded.len() > limit {
+                let (entity, size) = (self.entity.to_string(), pending.encoded.len());
                 pending.answer(Err(ServiceBusError::TooLarge { entity, size, limit }));
                 continue;
             }
@@ -242,7 +242,7 @@ type Delivery = fe2o3_amqp::link::delivery::DeliveryFut<Result<fe2o3_amqp_types:
 
 async fn hand_over(sender: &mut AmqpSender, batch: &Batch) -> Result<Delivery, SendError> {
     match &batch.pending[..] {
-        [alone] => sender.send_batchable_ref(&alone.sendable).await,
+        [alone] => sender.send_batchable_ref(&*alone.sendable).await,
         _ => sender.send_batchable(batch.envelope()).await,
     }
 }
