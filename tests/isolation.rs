@@ -32,7 +32,7 @@ struct Running {
 async fn start() -> Running {
     let config = config(&[
         ("[\"5s\", \"30s\", \"2m\", \"10m\", \"1h\", \"3h\", \"6h\", \"12h\", \"24h\"]", "[\"1s\", \"2s\", \"60s\"]"),
-        ("timeout = \"10s\"", "timeout = \"1s\""),
+        ("timeout = \"10s\"", "timeout = \"3s\""),
     ]);
     let app = TestApp::with_clock(config, Arc::new(SystemClock));
     let settings = |name: &str| (name == "CALLBACKS_TOPIC").then(|| "callbacks".to_owned());
@@ -134,10 +134,11 @@ async fn a_channel_whose_store_fails_or_hangs_slows_no_other_and_catches_up_when
     let p95 = |sorted: &[Duration]| sorted[sorted.len() * 95 / 100];
     let (before, beside) = (p95(&healthy), p95(&beside_a_failing_channel));
     println!("e-mail p95, received to applied: {before:?} healthy, {beside:?} beside a failing channel");
-    assert!(beside < before * 3 + Duration::from_millis(50), "{before:?} became {beside:?}");
+    // Whoever waited for one of those that hang would be 3 s late.
+    assert!(beside < before * 3 + Duration::from_secs(1), "{before:?} became {beside:?}");
 
     running.app.documents.heal();
-    running.applied("twilio:SMb", CALLBACKS, Duration::from_secs(60)).await;
+    running.applied("twilio:SMb", CALLBACKS, Duration::from_secs(120)).await;
     assert!(running.app.all(Container::Parked).await.is_empty());
 
     running.stop.send(()).unwrap();

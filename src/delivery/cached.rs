@@ -99,8 +99,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_copy_serves_for_its_time_and_longer_while_nothing_newer_can_be_read() {
-        let cached = Cached::new(Duration::from_millis(100));
-        let grow_old = || tokio::time::sleep(Duration::from_millis(101));
+        let cached = Cached::new(Duration::from_millis(500));
+        let grow_old = || tokio::time::sleep(Duration::from_millis(501));
         assert!(cached.get(async { away() }).await.is_err(), "there never was one");
         assert!(cached.get(async { Ok(0) }).await.is_err(), "nobody asks a store that just failed");
         grow_old().await;

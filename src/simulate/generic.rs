@@ -4,14 +4,14 @@ mod draft;
 mod proof;
 mod words;
 
-use chrono::{SecondsFormat, TimeDelta};
+use chrono::TimeDelta;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::fact::{
     Fact, Generator, SignedRequest, Story, hex_text, mail_address, path, phone_number, pick, story_start,
 };
 use crate::{
-    clock::Timestamp,
+    clock::{Timestamp, millis},
     config::{Mapping, VendorConfig},
     event::{Channel, EventType},
 };
@@ -96,7 +96,7 @@ impl Generic {
             values.extend(place.as_deref().map(|place| (place, value)));
         };
         if let Some(at) = fact.at {
-            optional(occurred_at, at.to_rfc3339_opts(SecondsFormat::Millis, true));
+            optional(occurred_at, millis::text(at));
         }
         optional(recipient, fact.recipient.clone());
         optional(sender, story.sender.clone());

@@ -42,9 +42,9 @@ async fn every_way_to_introduce_oneself_is_taken() {
 async fn a_client_that_wants_to_hear_something_does() {
     let world = World::system().await;
     let url = format!("amqp://{}", world.address);
-    let builder = Connection::builder().container_id("test").idle_time_out(200_u32);
+    let builder = Connection::builder().container_id("test").idle_time_out(1000_u32);
     let mut connection = builder.open(url.as_str()).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     assert!(!connection.is_closed());
     connection.close().await.unwrap();
 }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::try_join_all;
 use sluice::{
     bus::{Bus, Message},
     clock::Clock,
@@ -198,9 +199,8 @@ async fn no_message_is_in_two_hands_at_once_and_each_is_completed_once() {
             }
         })
     });
-    for task in publishers.collect::<Vec<_>>().into_iter().chain(receivers) {
-        task.await.unwrap();
-    }
+    // All at once: where one fails the others would go on for ever.
+    try_join_all(publishers.collect::<Vec<_>>().into_iter().chain(receivers)).await.unwrap();
     assert_eq!(completed.load(Ordering::SeqCst), MESSAGES);
     let depth = test.depth(&sms()).await;
     assert_eq!((depth.active, depth.locked, depth.dead_letters), (0, 0, 0));

@@ -214,7 +214,7 @@ async fn an_account_that_is_away_at_the_start_is_found_when_it_is_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_never_answers_is_given_up_on_in_time() {
     let emulator = Emulator::http().with_containers();
-    let store = CosmosDocuments::new(emulator.account(), DATABASE, Duration::from_secs(1));
+    let store = CosmosDocuments::new(emulator.account(), DATABASE, Duration::from_secs(3));
     write(&store, Operation::create("a", &json!({}))).await;
     emulator.fail(Fault {
         path: "/docs",
@@ -226,15 +226,15 @@ async fn a_store_that_never_answers_is_given_up_on_in_time() {
     let started = Instant::now();
     let error = store.commit(LEDGER, "p", vec![Operation::create("b", &json!({}))]).await.unwrap_err();
     assert!(matches!(&error, CommitError::Unavailable(text) if text.contains("no answer in time")), "{error:?}");
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_takes_effect_after_it_was_given_up_on_is_met_as_a_conflict_and_not_done_twice() {
     let emulator = Emulator::http().with_containers();
-    let store = CosmosDocuments::new(emulator.account(), DATABASE, Duration::from_secs(1));
+    let store = CosmosDocuments::new(emulator.account(), DATABASE, Duration::from_secs(3));
     write(&store, Operation::create("a", &json!({}))).await;
-    let delay = Duration::from_millis(1_500);
+    let delay = Duration::from_secs(8);
     emulator.fail(Fault { path: "/docs", status: StatusCode::SERVICE_UNAVAILABLE, after: true, delay, times: 1 });
     let commit = || store.commit(LEDGER, "p", vec![Operation::create("b", &json!({"n": 1}))]);
     let error = commit().await.unwrap_err();
@@ -243,7 +243,7 @@ async fn a_write_that_takes_effect_after_it_was_given_up_on_is_met_as_a_conflict
 
     let began = Instant::now();
     while store.read(LEDGER, "p", "b").await.unwrap().is_none() {
-        assert!(began.elapsed() < Duration::from_secs(10), "the write never took effect");
+        assert!(began.elapsed() < Duration::from_secs(20), "the write never took effect");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let again = commit().await.unwrap_err();

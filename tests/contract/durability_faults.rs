@@ -133,11 +133,14 @@ async fn sequence_numbers_of_a_failed_transaction_are_skipped_not_reused() {
 #[derive(Debug, Default)]
 struct SlowClock {
     stopped: AtomicBool,
+    /// Somebody waits.
+    asked: AtomicBool,
 }
 
 impl Clock for SlowClock {
     fn now(&self) -> Timestamp {
         while self.stopped.load(Ordering::SeqCst) {
+            self.asked.store(true, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(1));
         }
         SystemClock.now()
@@ -161,7 +164,11 @@ async fn a_renewal_in_a_transaction_that_fails_leaves_the_lock_as_it_was() {
         tokio::spawn(async move { broker.publish("callbacks", message(id)).await })
     };
     let first = publish("first");
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    let began = std::time::Instant::now();
+    while !clock.asked.load(Ordering::SeqCst) {
+        assert!(began.elapsed() < Duration::from_secs(20), "the writer has not taken it");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let renewal = tokio::spawn({
         let (broker, lock) = (broker.clone(), lock.clone());
         async move { broker.renew(&lock).await }

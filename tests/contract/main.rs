@@ -26,4 +26,6 @@ mod durability;
 mod durability_faults;
 mod durability_files;
 mod durability_kill;
+#[path = "../support/folder.rs"]
+mod folder;
 mod test_broker;

@@ -9,7 +9,7 @@ use sluice::{
 };
 use tempfile::TempDir;
 
-use crate::clock::ManualClock;
+use crate::{clock::ManualClock, folder::quick_folder};
 
 pub const LOCK: Duration = Duration::from_secs(30);
 pub const WINDOW: Duration = Duration::from_secs(600);
@@ -81,7 +81,7 @@ pub struct TestBroker {
 
 impl TestBroker {
     pub fn open() -> Self {
-        Self::on(Arc::new(tempfile::tempdir().unwrap()), Arc::new(ManualClock::new()))
+        Self::on(Arc::new(quick_folder()), Arc::new(ManualClock::new()))
     }
 
     fn on(folder: Arc<TempDir>, clock: Arc<ManualClock>) -> Self {

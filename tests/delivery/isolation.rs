@@ -22,11 +22,11 @@ use crate::{
 async fn a_batch_ends_within_its_budget_and_a_slow_answer_still_counts() {
     let (world, partner) = (World::start(), PartnerDouble::start().await);
     world.partner("acme", &partner.url, json!({ "timeout": "10s" })).await;
-    partner.usually(Act::Stall(Duration::from_secs(4)));
+    partner.usually(Act::Stall(Duration::from_secs(8)));
     world.apply("SM1").await;
     let started = Instant::now();
     world.deliver().await;
-    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
     let standing_in = world.retries().await;
     assert_eq!(standing_in[0]["attempt"], 1);
     assert_eq!(world.due_in().await, 40.0, "when the request must have ended, and a margin");
@@ -110,13 +110,13 @@ async fn a_crash_between_the_answer_and_its_record_sends_it_again_under_the_same
 async fn what_exceeds_the_concurrency_comes_back_and_all_of_it_arrives() {
     let (world, partner) = (World::start(), PartnerDouble::start().await);
     world.partner("acme", &partner.url, json!({ "concurrency": 2 })).await;
-    partner.usually(Act::Stall(Duration::from_millis(300)));
+    partner.usually(Act::Stall(Duration::from_millis(600)));
     for index in 0..30 {
         world.apply(&format!("SM{index}")).await;
     }
     let started = Instant::now();
     world.deliver().await;
-    assert!(started.elapsed() < Duration::from_millis(1500), "30 requests take 4.5 s: {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(4), "30 requests take 9 s: {:?}", started.elapsed());
     let standing_in = world.retries().await;
     assert!(standing_in.len() > 20, "{}", standing_in.len());
     assert!(standing_in.iter().all(|record| record["attempt"] == 1), "no attempt is used up");
@@ -183,5 +183,6 @@ async fn a_partner_that_stalls_does_not_delay_another_ones_p95() {
     }
     println!("p95 from callback to partner: {:?} alone, {:?} beside a partner that stalls", p95s[0], p95s[1]);
     assert!(!stalling.seen().is_empty(), "the other one was asked");
-    assert!(p95s[1] < p95s[0] * 3 + Duration::from_millis(100), "{p95s:?}");
+    // Whoever waited for the other one's answers would be a second late.
+    assert!(p95s[1] < p95s[0] * 3 + Duration::from_millis(700), "{p95s:?}");
 }

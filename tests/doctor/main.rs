@@ -5,6 +5,8 @@ mod blobs;
 mod cosmos_emulator;
 mod data;
 mod documents;
+#[path = "../support/server.rs"]
+mod server;
 mod service_bus;
 mod settings;
 mod world;

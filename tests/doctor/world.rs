@@ -5,9 +5,12 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     process::{Command, Output},
+    time::Duration,
 };
 
 use sluice::{config::Config, local::host::FunctionApp};
+
+use crate::server::finished;
 
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -81,8 +84,11 @@ pub fn command(settings: impl IntoIterator<Item = (String, String)>, data: &Path
     command
 }
 
+/// Longer than all that the doctor waits for.
+const LIMIT: Duration = Duration::from_secs(120);
+
 pub async fn run(mut command: Command) -> Told {
-    Told::of(tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap())
+    Told::of(tokio::task::spawn_blocking(move || finished(&mut command, LIMIT)).await.unwrap())
 }
 
 pub async fn doctor(settings: &[(&str, &str)], data: &Path) -> Told {

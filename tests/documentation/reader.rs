@@ -24,8 +24,10 @@ use rustix::process::Signal;
 
 use crate::{
     commands::Command,
-    root, terminal,
-    world::{CROWD, PATIENCE, System, World, told},
+    root,
+    server::finished,
+    terminal,
+    world::{CROWD, LIMIT, PATIENCE, System, World, told},
 };
 
 /// `sluice explain` exits with 1 for a refused request, and the pages explain refused ones only.
@@ -85,7 +87,7 @@ impl Reader {
             () if command.bare().contains("refused.trace") => REFUSED_BY_HTTP,
             () => 0,
         };
-        let output = self.world.shell(&self.lines(&self.here(command))).output().unwrap();
+        let output = finished(&mut self.world.shell(&self.lines(&self.here(command))), LIMIT);
         expect(output.status.code() == Some(expected), &output)
     }
 
@@ -95,7 +97,7 @@ impl Reader {
         if self.exported.is_empty() {
             return Ok(());
         }
-        let output = self.world.shell(&self.lines("sluice check")).output().unwrap();
+        let output = finished(&mut self.world.shell(&self.lines("sluice check")), LIMIT);
         self.exported.clear();
         expect(output.status.success(), &output)
     }
@@ -127,7 +129,7 @@ impl Reader {
         self.exported.push(line);
         // A program that fails within an assignment goes unnoticed otherwise.
         let all_set: String = command.exports().iter().map(|name| format!(": \"${{{name}:?}}\"\n")).collect();
-        let output = self.world.shell(&self.lines(&all_set)).output().unwrap();
+        let output = finished(&mut self.world.shell(&self.lines(&all_set)), LIMIT);
         expect(output.status.success(), &output)
     }
 
@@ -148,7 +150,7 @@ impl Reader {
     fn run_until_applied(&self, line: &str) -> Result<(), String> {
         let begun = Instant::now();
         loop {
-            let output = self.world.shell(line).output().unwrap();
+            let output = finished(&mut self.world.shell(line), LIMIT);
             if output.status.success() || begun.elapsed() > PATIENCE || !line.contains("sluice show") {
                 return expect(output.status.success(), &output);
             }

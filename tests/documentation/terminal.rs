@@ -11,6 +11,8 @@ use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
 };
 
+use crate::{server::finished, world::LIMIT};
+
 /// Runs a command whose standard input is a terminal, at which this is typed. Ctrl-D is `\u{4}`: whoever asks again gets no
 /// answer, instead of waiting for one.
 pub fn answered(command: &mut Command, answer: &str) -> Output {
@@ -22,5 +24,5 @@ pub fn answered(command: &mut Command, answer: &str) -> Output {
     // It waits there until it is read. Who hangs up before takes it along, so the person stays until the end.
     let mut person = File::from(person);
     person.write_all(answer.as_bytes()).unwrap();
-    command.stdin(terminal).output().unwrap()
+    finished(command.stdin(terminal), LIMIT)
 }

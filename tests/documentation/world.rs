@@ -67,6 +67,20 @@ pub const CROWD: &str = "--count 20000";
 /// A debug build, on a machine that is busy with other tests.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Longer than any command of a page takes, even on a machine that is slow.
+pub const LIMIT: Duration = Duration::from_secs(300);
+
+/// Whoever tests has settings of their own, perhaps: data that is not to be touched, or services in Azure.
+fn forget_settings(command: &mut Command) {
+    const SETTINGS: &[&str] = &["SLUICE_", "FUNCTIONS_", "AzureWebJobs", "AZURE_", "OTEL_", "APPLICATIONINSIGHTS_"];
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if SETTINGS.iter().any(|begin| text.starts_with(begin)) || text.contains("Connection") {
+            command.env_remove(&name);
+        }
+    }
+}
+
 fn port_of(banner: &str) -> u16 {
     let rest = banner.split_once("http://127.0.0.1:").expect("the banner says where it listens").1;
     let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap_or_default();
@@ -113,6 +127,7 @@ impl World {
         captures(checkout.path());
 
         let mut command = Command::new(program);
+        forget_settings(&mut command);
         command.arg0("target/release/sluice").args(["--port", "0"]).current_dir(&checkout).env("RUST_LOG", "warn");
         let system = System::start(&mut command, &at("log")).unwrap();
         let doubles = Doubles::terraform(OUTPUTS);
@@ -199,15 +214,13 @@ impl World {
     pub fn shell(&self, lines: &str) -> Command {
         let mut command = Command::new("bash");
         command.args(["-euo", "pipefail", "-c", lines]).current_dir(self.checkout.path()).stdin(Stdio::null());
-        for name in ["FUNCTIONS_CUSTOMHANDLER_PORT", "SLUICE_DATA", "SLUICE_CONFIG", "SLUICE_PROFILE"] {
-            command.env_remove(name);
-        }
+        forget_settings(&mut command);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
 
     fn line(&self, line: &str) -> String {
-        let output = self.shell(line).output().unwrap();
+        let output = server::finished(&mut self.shell(line), LIMIT);
         assert!(output.status.success(), "{line}: {}", told(&output));
         String::from_utf8(output.stdout).unwrap()
     }

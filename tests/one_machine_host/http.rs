@@ -73,7 +73,7 @@ async fn exchange(address: SocketAddr, request: &str) -> String {
 async fn read_all(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer);
-    match tokio::time::timeout(Duration::from_secs(4), read).await.expect("the server closes the connection") {
+    match tokio::time::timeout(Duration::from_secs(20), read).await.expect("the server closes the connection") {
         // The server may reset a connection whose request it has not read to its end.
         Ok(_) | Err(_) => String::from_utf8_lossy(&answer).into_owned(),
     }
@@ -211,16 +211,19 @@ async fn a_body_that_does_not_arrive_in_time_is_answered_503() {
     assert!(answer.contains("connection: close"), "{answer}");
 }
 
+/// When an idle connection is closed.
+const IDLE: Duration = Duration::from_secs(3);
+
 #[tokio::test]
 async fn more_clients_than_allowed_get_one_request_each_and_still_more_wait_their_turn() {
-    let host = start_with(&HostOptions { max_connections: 1, ..hasty() }).await;
+    let host = start_with(&HostOptions { max_connections: 1, header_timeout: IDLE, ..hasty() }).await;
     let idle = TcpStream::connect(host.address).await.unwrap();
     let mut beyond = TcpStream::connect(host.address).await.unwrap();
     beyond.write_all(b"GET /incoming/a/b HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let began = Instant::now();
     let answer = read_all(&mut beyond).await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
-    assert!(began.elapsed() < Duration::from_millis(250), "it need not wait for the idle one: {:?}", began.elapsed());
+    assert!(began.elapsed() < IDLE, "it need not wait for the idle one: {:?}", began.elapsed());
 
     let also_idle = TcpStream::connect(host.address).await.unwrap();
     // Served once an idle connection has run into its timeout.
@@ -255,7 +258,8 @@ async fn a_stopping_host_finishes_the_request_at_hand() {
 
 #[tokio::test]
 async fn an_idle_connection_does_not_delay_the_stop() {
-    let mut host = start().await;
+    let patient = Duration::from_secs(7);
+    let mut host = start_with(&HostOptions { header_timeout: patient, drain_deadline: patient, ..options() }).await;
     let unused = TcpStream::connect(host.address).await.unwrap();
     let mut kept_alive = TcpStream::connect(host.address).await.unwrap();
     kept_alive.write_all(b"GET /incoming/a/b HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -264,6 +268,6 @@ async fn an_idle_connection_does_not_delay_the_stop() {
     let started = Instant::now();
     host.stopped().await;
     // The Service Bus trigger's wait for messages is the longest that remains.
-    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     drop(unused);
 }

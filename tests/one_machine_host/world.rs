@@ -126,7 +126,7 @@ impl Running {
     }
 
     pub async fn stopped(self) {
-        tokio::time::timeout(Duration::from_secs(8), self.task).await.expect("the host stops").unwrap();
+        tokio::time::timeout(Duration::from_secs(20), self.task).await.expect("the host stops").unwrap();
     }
 }
 

@@ -1,6 +1,9 @@
 //! The commands, as an operator types them.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use crate::{
     kill::parked,
@@ -67,11 +70,17 @@ async fn ctrl_c_leaves_the_job_alone_and_says_how_to_come_back() {
     let folder = parked(400).await;
     let server = Server::start(folder.path()).await;
     let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_sluice"))
-        .args(["parked", "replay", "--yes", "--rate", "50", "--url", &server.url, "--root", env!("CARGO_MANIFEST_DIR")])
+        .args(["parked", "replay", "--yes", "--rate", "10", "--url", &server.url, "--root", env!("CARGO_MANIFEST_DIR")])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    let began = Instant::now();
+    while !stdout(&server.sluice(&["replays", "list"]).await).contains("running") {
+        assert!(began.elapsed() < Duration::from_secs(30), "no job is running");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Until the command follows it.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let pid = child.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());

@@ -57,8 +57,8 @@ async fn a_paused_job_stops_within_a_second_and_goes_on_where_it_was() {
     let seen = until(&app, &id, |job| done(job) >= 50).await;
     assert!(seen["eta_seconds"].as_f64().unwrap() > 0.0, "{seen}");
 
-    let paused = Instant::now();
     post(&app, &format!("/replays/{id}/pause"), json!({})).await;
+    let paused = Instant::now();
     let mut published = app.bus.published.load(Ordering::SeqCst);
     let mut last_publish = Instant::now();
     while paused.elapsed() < Duration::from_secs(2) {

@@ -340,8 +340,10 @@ async fn too_much_at_a_time_is_refused_unread_low_priority_first_and_counted() {
             let sid = format!("SM{vendor}{place}");
             let request = twilio_request(&app.app.config.public_url, &path, &receipt(&sid, "delivered"));
             let (handler, taken) = (app.handler.clone(), app.app.door.pressure().taken());
-            waiting.spawn(async move { tower::ServiceExt::oneshot(handler, request).await.unwrap().status() });
+            let task =
+                waiting.spawn(async move { tower::ServiceExt::oneshot(handler, request).await.unwrap().status() });
             while app.app.door.pressure().taken() == taken {
+                assert!(!task.is_finished(), "{vendor} was refused");
                 tokio::task::yield_now().await;
             }
         }

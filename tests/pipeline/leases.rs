@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::{Fault, TestApp, config};
 
-const LASTS: Duration = Duration::from_millis(800);
+const LASTS: Duration = Duration::from_secs(2);
 
 /// A clock that is set wrong.
 #[derive(Debug)]

@@ -69,7 +69,7 @@ async fn publish(count: usize, one_way: Option<Duration>) -> f64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn distance_does_not_slow_a_link_down() {
     let rate = publish(5_000, Some(ONE_WAY)).await;
-    assert!(rate > 1_000.0, "{rate:.0}/s");
+    assert!(rate > 400.0, "{rate:.0}/s");
 }
 
 /// Prints the figures that count, and proves that none of 200,000 publishes hangs:

@@ -11,7 +11,10 @@ use std::{
 
 use sluice::azure::service_bus::{ServiceBusClient, ServiceBusError};
 
-use crate::world::{BrokerProcess, OPTIONS, TOPIC, client_with, drain_ids, message};
+use crate::{
+    support::folder::quick_folder,
+    world::{BrokerProcess, OPTIONS, TOPIC, client_with, drain_ids, message},
+};
 
 const PUBLISHERS: usize = 16;
 
@@ -22,8 +25,9 @@ pub async fn publish_all(client: &Arc<ServiceBusClient>, each: usize, answered: 
         tokio::spawn(async move {
             for n in 0..each {
                 let id = format!("{publisher}:{n}");
+                let began = Instant::now();
                 while let Err(error) = sender.send_message(message(&id)).await {
-                    assert!(error.is_transient(), "{error}");
+                    assert!(error.is_transient() && began.elapsed() < Duration::from_secs(60), "{error}");
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 answered.fetch_add(1, Ordering::SeqCst);
@@ -36,7 +40,9 @@ pub async fn publish_all(client: &Arc<ServiceBusClient>, each: usize, answered: 
 }
 
 async fn reached(answered: &AtomicUsize, count: usize) {
+    let began = Instant::now();
     while answered.load(Ordering::SeqCst) < count {
+        assert!(began.elapsed() < Duration::from_secs(60), "nothing is answered any more");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
@@ -56,7 +62,7 @@ pub async fn every_message_is_there_once(client: &ServiceBusClient, each: usize)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_killed_and_started_again_loses_and_doubles_nothing_that_was_answered() {
     const EACH: usize = 300;
-    let data = tempfile::tempdir().unwrap();
+    let data = quick_folder();
     let broker = BrokerProcess::start(data.path()).await;
     let address = broker.address;
     let client = client_with(address, OPTIONS);
@@ -68,13 +74,19 @@ async fn a_broker_killed_and_started_again_loses_and_doubles_nothing_that_was_an
     reached(&answered, PUBLISHERS * EACH / 4).await;
     broker.kill();
 
-    // While it is gone, failing takes no time: ingest spools at once.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let started = Instant::now();
-    let error = client.create_sender(TOPIC).send_message(message("during the outage")).await.unwrap_err();
-    assert!(matches!(&error, ServiceBusError::Unreachable { .. }), "{error:?}");
+    // Once that is known, failing takes no time: ingest spools at once.
+    let known = Instant::now();
+    let error = loop {
+        let started = Instant::now();
+        let error = client.create_sender(TOPIC).send_message(message("during the outage")).await.unwrap_err();
+        if matches!(&error, ServiceBusError::Unreachable { .. }) {
+            assert!(started.elapsed() < OPTIONS.send_timeout / 2, "{:?}", started.elapsed());
+            break error;
+        }
+        assert!(known.elapsed() < Duration::from_secs(10), "{error:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
     assert!(error.to_string().contains(&address.to_string()), "{error}");
-    assert!(started.elapsed() < Duration::from_millis(50), "{:?}", started.elapsed());
 
     let broker = BrokerProcess::start_at(data.path(), address).await;
     publishing.await.unwrap();
@@ -85,7 +97,7 @@ async fn a_broker_killed_and_started_again_loses_and_doubles_nothing_that_was_an
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_hangs_is_given_up_within_the_limit_and_used_again_when_it_runs_on() {
     const EACH: usize = 100;
-    let data = tempfile::tempdir().unwrap();
+    let data = quick_folder();
     let broker = BrokerProcess::start(data.path()).await;
     let client = client_with(broker.address, OPTIONS);
     let sender = client.create_sender(TOPIC);
@@ -96,14 +108,14 @@ async fn a_broker_that_hangs_is_given_up_within_the_limit_and_used_again_when_it
     let error = sender.send_message(message("while it hangs")).await.unwrap_err();
     assert!(matches!(error, ServiceBusError::TimedOut { .. }), "{error:?}");
     let took = started.elapsed();
-    assert!(took >= OPTIONS.send_timeout && took < OPTIONS.send_timeout * 3 / 2, "{took:?}");
+    assert!(took >= OPTIONS.send_timeout && took < OPTIONS.send_timeout * 2, "{took:?}");
 
     // Silence is known by now: nobody waits for it again, nor for the connections that are tried meanwhile.
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(3) {
         let asked = Instant::now();
         assert!(sender.send_message(message("while it hangs")).await.is_err());
-        assert!(asked.elapsed() < Duration::from_millis(100), "{:?}", asked.elapsed());
+        assert!(asked.elapsed() < OPTIONS.send_timeout / 2, "{:?}", asked.elapsed());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 
@@ -115,7 +127,7 @@ async fn a_broker_that_hangs_is_given_up_within_the_limit_and_used_again_when_it
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_hangs_from_the_beginning_is_not_waited_for_beyond_the_limits() {
-    let data = tempfile::tempdir().unwrap();
+    let data = quick_folder();
     let broker = BrokerProcess::start(data.path()).await;
     let client = client_with(broker.address, OPTIONS);
     let mut used = crate::world::receiver(&client);
@@ -123,7 +135,7 @@ async fn a_broker_that_hangs_from_the_beginning_is_not_waited_for_beyond_the_lim
     broker.signal("-STOP");
 
     // The kernel still takes connections for it, and nobody ever answers on them.
-    let limit = OPTIONS.connect_timeout.max(OPTIONS.send_timeout) * 3 / 2;
+    let limit = OPTIONS.connect_timeout.max(OPTIONS.send_timeout) * 2;
     let began = Instant::now();
     let error = client.create_sender(TOPIC).send_message(message("1")).await.unwrap_err();
     assert!(matches!(error, ServiceBusError::Unreachable { .. } | ServiceBusError::TimedOut { .. }), "{error:?}");
@@ -148,7 +160,7 @@ async fn a_broker_that_hangs_from_the_beginning_is_not_waited_for_beyond_the_lim
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_was_never_there_is_told_at_once_and_used_when_it_comes() {
-    let data = tempfile::tempdir().unwrap();
+    let data = quick_folder();
     let broker = BrokerProcess::start(data.path()).await;
     let address = broker.address;
     broker.kill();
@@ -167,20 +179,21 @@ async fn a_broker_that_was_never_there_is_told_at_once_and_used_when_it_comes() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_connects_again_and_its_old_locks_are_lost() {
-    let data = tempfile::tempdir().unwrap();
+    let data = quick_folder();
     let broker = BrokerProcess::start(data.path()).await;
     let address = broker.address;
     let client = client_with(address, OPTIONS);
     client.create_sender(TOPIC).send_message(message("1")).await.unwrap();
     let mut receiver = crate::world::receiver(&client);
-    let first = crate::world::receive(&mut receiver, 1).await.pop().unwrap();
+    let first = crate::world::receive_some(&mut receiver, 1).await.remove(0);
     broker.kill();
     let _broker = BrokerProcess::start_at(data.path(), address).await;
 
+    let began = Instant::now();
     let second = loop {
         match receiver.receive_messages(1, Duration::from_secs(2)).await {
             Ok(mut received) if !received.is_empty() => break received.remove(0),
-            _ => {}
+            other => assert!(began.elapsed() < Duration::from_secs(60), "{other:?}"),
         }
     };
     assert_eq!((second.message.message_id.as_str(), second.delivery_count), ("1", 2));

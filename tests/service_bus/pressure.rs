@@ -19,6 +19,8 @@ use sluice::{
     },
 };
 
+use crate::support::folder::quick_folder;
+
 const TOPIC: &str = "deliveries";
 const PUBLISHERS: usize = 600;
 
@@ -38,7 +40,7 @@ fn message(id: String, properties: Properties) -> Message {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_spoiled_its_batch_gets_its_own_answer_however_many_others_wait() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let topic = Topic {
         name: TOPIC.into(),
         duplicate_detection_window: Duration::from_secs(600),

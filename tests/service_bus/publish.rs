@@ -21,7 +21,7 @@ use sluice::{
     clock::SystemClock,
 };
 
-use crate::world::{OPTIONS, TOPIC, World, drain_ids, message};
+use crate::world::{OPTIONS, PATIENT, TOPIC, World, drain_ids, message};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_topic_is_named_with_what_to_do_and_disturbs_no_other() {
@@ -31,7 +31,7 @@ async fn an_unknown_topic_is_named_with_what_to_do_and_disturbs_no_other() {
     assert!(error.to_string().contains("terraform apply"), "{error}");
     let started = Instant::now();
     assert_eq!(world.client.create_sender("nowhere").send_message(message("2")).await, Err(error));
-    assert!(started.elapsed() < Duration::from_millis(50), "what is known is answered at once");
+    assert!(started.elapsed() < Duration::from_secs(1), "what is known is answered at once");
 
     world.publish(&["3"]).await;
     assert_eq!(drain_ids(&world.client).await, ["3"]);
@@ -115,7 +115,7 @@ impl TokenCredential for TestCredential {
 
 fn client(world: &World, credential: &Arc<TestCredential>) -> ServiceBusClient {
     let endpoint = Endpoint { host: world.address.ip().to_string(), port: world.address.port(), tls: false };
-    ServiceBusClient::new(endpoint, Credential::Entra(credential.clone()), Arc::new(SystemClock), OPTIONS)
+    ServiceBusClient::new(endpoint, Credential::Entra(credential.clone()), Arc::new(SystemClock), PATIENT)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

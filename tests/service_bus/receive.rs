@@ -8,7 +8,7 @@ use sluice::{
     clock::{Clock, SystemClock},
 };
 
-use crate::world::{TOPIC, World, dead_letters, ids, message, receive, receiver};
+use crate::world::{TOPIC, World, dead_letters, ids, message, receive, receive_some, receiver};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_field_comes_back_as_it_was_sent() {
@@ -31,7 +31,7 @@ async fn every_field_comes_back_as_it_was_sent() {
     };
     world.client.create_sender(TOPIC).send_message(sent.clone()).await.unwrap();
     let mut receiver = receiver(&world.client);
-    let received = receive(&mut receiver, 10).await.pop().unwrap();
+    let received = receive_some(&mut receiver, 10).await.remove(0);
     assert_eq!(received.message, sent);
     assert_eq!(received.delivery_count, 1);
     assert_eq!(received.expires_at, Some(received.enqueued_at + Duration::from_millis(90_500)));
@@ -44,14 +44,14 @@ async fn completed_is_gone_abandoned_comes_again_and_unsettled_when_its_lock_end
     let world = World::start().await;
     world.publish(&["done", "again", "forgotten"]).await;
     let mut receiver = receiver(&world.client);
-    let received = receive(&mut receiver, 10).await;
+    let received = receive_some(&mut receiver, 10).await;
     assert_eq!(ids(&received), ["done", "again", "forgotten"]);
     assert!(received.windows(2).all(|pair| pair[0].sequence_number < pair[1].sequence_number));
 
     receiver.complete_message(&received[0]).await.unwrap();
     receiver.abandon_message(&received[1]).await.unwrap();
 
-    let second = receive(&mut receiver, 10).await;
+    let second = receive_some(&mut receiver, 10).await;
     assert_eq!(ids(&second), ["again"]);
     assert_eq!(second[0].delivery_count, 2);
     receiver.complete_message(&second[0]).await.unwrap();
@@ -66,11 +66,11 @@ async fn a_dead_letter_tells_its_reason_and_a_copy_of_it_can_be_sent_again() {
     let sent = Message { properties: [("attempt".into(), Property::Integer(1))].into(), ..message("bad") };
     world.client.create_sender(TOPIC).send_message(sent.clone()).await.unwrap();
     let mut live = receiver(&world.client);
-    let received = receive(&mut live, 1).await.pop().unwrap();
+    let received = receive_some(&mut live, 1).await.remove(0);
     live.dead_letter_message(&received, "no such vendor", "nobody knows \"acme\"").await.unwrap();
 
     let mut dead = dead_letters(&world.client);
-    let letter = receive(&mut dead, 10).await.pop().unwrap();
+    let letter = receive_some(&mut dead, 10).await.remove(0);
     assert_eq!(letter.dead_letter_reason.as_deref(), Some("no such vendor"));
     assert_eq!(letter.dead_letter_error_description.as_deref(), Some("nobody knows \"acme\""));
     let copy = Message { message_id: "bad:2".into(), time_to_live: None, ..letter.message.clone() };
@@ -78,7 +78,7 @@ async fn a_dead_letter_tells_its_reason_and_a_copy_of_it_can_be_sent_again() {
     world.client.create_sender(TOPIC).send_message(copy).await.unwrap();
     dead.complete_message(&letter).await.unwrap();
 
-    assert_eq!(ids(&receive(&mut live, 10).await), ["bad:2"]);
+    assert_eq!(ids(&receive_some(&mut live, 10).await), ["bad:2"]);
     assert!(receive(&mut dead, 10).await.is_empty());
 }
 
@@ -87,7 +87,7 @@ async fn a_renewed_lock_holds_and_a_lost_one_says_so() {
     let world = World::start().await;
     world.publish(&["1"]).await;
     let mut receiver = receiver(&world.client);
-    let mut received = receive(&mut receiver, 1).await.pop().unwrap();
+    let mut received = receive_some(&mut receiver, 1).await.remove(0);
     let before = received.locked_until.unwrap();
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -119,7 +119,7 @@ async fn a_peek_shows_everything_and_locks_nothing() {
 
     let error = receiver.complete_message(&peeked[0]).await.unwrap_err();
     assert!(matches!(error, ServiceBusError::LockLost { .. }), "{error:?}");
-    assert_eq!(ids(&receive(&mut receiver, 10).await), ["1", "2"]);
+    assert_eq!(ids(&receive_some(&mut receiver, 10).await), ["1", "2"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,8 +143,8 @@ async fn what_a_receiver_did_not_take_is_there_for_the_next() {
     world.publish(&["1", "2", "3"]).await;
     // The first one's credit was taken back: nothing lies in its hands.
     let mut second = receiver(&world.client);
-    assert_eq!(ids(&receive(&mut second, 2).await), ["1", "2"]);
-    assert_eq!(ids(&receive(&mut first, 10).await), ["3"]);
+    assert_eq!(ids(&receive_some(&mut second, 2).await), ["1", "2"]);
+    assert_eq!(ids(&receive_some(&mut first, 10).await), ["3"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

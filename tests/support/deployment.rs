@@ -23,6 +23,7 @@ use crate::support::{
     bus::invocation_of_amqp,
     config,
     cosmos::Emulator,
+    folder::quick_folder,
     server::{Process, ROOT, SLUICE, free_port},
 };
 
@@ -73,7 +74,7 @@ impl World {
     /// So many instances of the handler, each with triggers and a timer of its own. Documents in a folder are one
     /// instance's alone.
     pub async fn with(documents: Kept, instances: usize, config: &Path) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = quick_folder();
         // The broker's process must not process anything: its host finds no function but this one.
         let functions = folder.path().join("root/functions/health");
         std::fs::create_dir_all(&functions).unwrap();

@@ -7,6 +7,7 @@ pub mod chaos_proxy;
 pub mod cosmos;
 pub mod dead_letters;
 pub mod faults;
+pub mod folder;
 pub mod handler;
 pub mod load;
 pub mod partner_double;
@@ -31,6 +32,7 @@ use bus::{FaultyBus, Transport};
 use bytes::Bytes;
 use dead_letters::FaultyDeadLetters;
 use faults::{Call, Switch, carry_out};
+use folder::quick_folder;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sluice::{
@@ -146,8 +148,12 @@ pub struct TestApp {
 }
 
 impl TestApp {
+    /// The shipped configuration, but for the patience of ingest: what comes behind it is tested on busy machines, too.
     pub fn start() -> Self {
-        Self::with(config(&[]))
+        Self::with(config(&[
+            ("publish_timeout = \"800ms\"", "publish_timeout = \"10s\""),
+            ("spool_timeout = \"700ms\"", "spool_timeout = \"20s\""),
+        ]))
     }
 
     /// On a clock that stands at 2026-11-20T10:00:00Z.
@@ -189,7 +195,7 @@ impl TestApp {
         ground: impl FnOnce(&Broker, &engine::Paths, &Arc<dyn Clock>) -> Ground,
         tracing: Tracing,
     ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = quick_folder();
         let paths = engine::paths(folder.path());
         let broker = Broker::open(&paths.broker, &topology(&config), clock.clone()).unwrap();
         let Ground { transport, documents } = ground(&broker, &paths, &clock);

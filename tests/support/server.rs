@@ -4,12 +4,15 @@
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, kill_process_group, prlimit};
 
 pub const SLUICE: &str = env!("CARGO_BIN_EXE_sluice");
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -55,7 +58,7 @@ impl Process {
                 return status;
             }
             assert!(began.elapsed() < limit, "it does not stop");
-            std::thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -70,6 +73,23 @@ impl Drop for Process {
         self.0.kill().ok();
         self.0.wait().ok();
     }
+}
+
+/// Runs a command to its end. One that does not end in time is killed with everything that it has started, which its status
+/// tells: a test that waits for ever names no command.
+pub fn finished(command: &mut Command, limit: Duration) -> Output {
+    let child = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let group = Pid::from_child(&child);
+    let (done, end) = mpsc::channel::<()>();
+    let watch = thread::spawn(move || {
+        if end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            kill_process_group(group, Signal::KILL).ok();
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(done);
+    watch.join().unwrap();
+    output
 }
 
 /// A running one-machine system.
@@ -93,7 +113,7 @@ impl Server {
         while !is_up(self.port) {
             assert!(self.process.ended().is_none(), "the server stopped by itself");
             assert!(started.elapsed() < PATIENCE, "the server does not listen");
-            std::thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10));
         }
     }
 

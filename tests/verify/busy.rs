@@ -94,7 +94,7 @@ async fn a_system_at_work_is_consistent_whenever_somebody_asks() {
     }
     let outcome = sending.await.unwrap().unwrap();
     println!("{looks} looks, {judged} messages judged, {in_flight} in flight, {} sent", outcome.sent);
-    assert!(looks > 3 && judged > 0 && in_flight > 0, "it was judged while traffic ran");
+    assert!(looks > 1 && judged > 0 && in_flight > 0, "it was judged while traffic ran");
 
     // Then it becomes quiet, and everything is judged. What is on the bus while it is asked has neither a record nor a
     // retry; and failures in a row may have opened a breaker, for a minute each time.

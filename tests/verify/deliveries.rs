@@ -101,9 +101,7 @@ async fn a_parked_delivery_that_is_not_among_what_is_parked_is_found_unless_some
     let order = json!({ "source": "parked", "action": "discard", "filter": { "partner": "acme" } });
     let (status, answer) = world.ask(Method::POST, "replays", order).await;
     assert!(status.is_success(), "{answer}");
-    while !world.parked().await.is_empty() {
-        sluice::recovery::run::run_slices(&world.app.app).await.unwrap();
-    }
+    nothing_parked(&world).await;
     let report = verify(&world.app).await;
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.checked.discarded, 1);
@@ -115,9 +113,7 @@ async fn a_parked_delivery_that_was_replayed_is_as_it_should_be() {
     partner.usually(Act::Answer(200));
     let order = json!({ "source": "parked", "action": "replay" });
     assert!(world.ask(Method::POST, "replays", order).await.0.is_success());
-    while !world.parked().await.is_empty() {
-        sluice::recovery::run::run_slices(&world.app.app).await.unwrap();
-    }
+    nothing_parked(&world).await;
     assert_eq!(world.deliver().await, 1);
     let report = verify(&world.app).await;
     assert!(report.is_clean(), "{report}");
@@ -235,4 +231,15 @@ async fn a_delivery_that_commutes_in_step_with_the_sweep_is_not_lost() {
     };
     let (report, ()) = tokio::join!(judge(&world.app, options), commute);
     assert!(report.is_clean(), "{report}");
+}
+
+/// Lets the job that was ordered do its work.
+async fn nothing_parked(world: &World) {
+    for _ in 0..50 {
+        sluice::recovery::run::run_slices(&world.app.app).await.unwrap();
+        if world.parked().await.is_empty() {
+            return;
+        }
+    }
+    panic!("{:?} are still parked", world.parked().await);
 }
