@@ -75,7 +75,7 @@ PROGRAMS = {
 def compare(folder, memory, requests, rounds, seconds, programs, connections=CONNECTIONS):
     """Every program's turn, so often; a list of figures for each turn."""
     # The handler's rate at each number of connections, with room.
-    requests.at_least(50_000 * (WARM_UP + seconds * len(connections)))
+    requests.at_least(100_000 * (WARM_UP + seconds * len(connections)))
     turns = []
     for number in range(rounds):
         for name in programs:
