@@ -37,7 +37,7 @@ pub const OPTIONS: ServiceBusClientOptions = within(Duration::from_secs(1));
 /// For brokers that answer, on however busy a machine.
 pub const PATIENT: ServiceBusClientOptions = within(Duration::from_secs(10));
 
-pub const fn within(limit: Duration) -> ServiceBusClientOptions {
+const fn within(limit: Duration) -> ServiceBusClientOptions {
     ServiceBusClientOptions { connect_timeout: limit, send_timeout: limit }
 }
 
