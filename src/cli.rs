@@ -150,6 +150,8 @@ pub fn main() -> ExitCode {
         Ok(cores) if cores.get() == 1 => {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             runtime.max_io_events_per_tick(PORTION);
+            // The broker's thread, where it is on this core: it begins with what it has been given.
+            runtime.on_thread_park(std::thread::yield_now);
             runtime
         }
         _ => tokio::runtime::Builder::new_multi_thread(),
