@@ -5,6 +5,7 @@
 //! [`Readers`] are threads with connections of their own, which see what was committed before they were asked. The file
 //! is a WAL database with `synchronous=FULL`, so what was answered survives a power cut.
 
+mod answers;
 mod checkpoints;
 mod compact;
 mod job;

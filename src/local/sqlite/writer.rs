@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     FileLock, OpenError, Profile, StorageError,
+    answers::Answers,
     checkpoints::Checkpoints,
     in_words,
     job::{Job, Task},
@@ -93,10 +94,11 @@ impl<S: State> Writer<S> {
         let state = load(&mut connection).map_err(OpenError::sqlite(path))?;
         let (jobs, queue) = mpsc::channel(QUEUED);
         let checkpoints = Checkpoints::new(profile);
+        let answers = Answers::new();
         let handle = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                serve(connection, state, queue, checkpoints);
+                serve(connection, state, queue, checkpoints, &answers);
                 // Only now: the next owner must find the file closed.
                 drop(lock);
             })
@@ -147,11 +149,15 @@ fn serve<S: State>(
     mut state: S,
     mut queue: mpsc::Receiver<Box<dyn Job<S>>>,
     mut checkpoints: Checkpoints,
+    answers: &Answers<S>,
 ) {
-    let mut group = Vec::with_capacity(GROUP);
     let (failed, stuck, recovered) = (Seldom::default(), Seldom::default(), Seldom::default());
     let mut failing = false;
-    while queue.blocking_recv_many(&mut group, GROUP) > 0 {
+    loop {
+        let mut group = Vec::new();
+        if queue.blocking_recv_many(&mut group, GROUP) == 0 {
+            break;
+        }
         gather(&mut group, &mut queue);
         let outcome = commit(&connection, &mut state, &mut group);
         match &outcome {
@@ -167,9 +173,7 @@ fn serve<S: State>(
             }
             Ok(()) => {}
         }
-        for job in group.drain(..) {
-            job.answer(outcome.clone());
-        }
+        answers.give(group, outcome);
         if let Err(error) = checkpoints.look(&connection, queue.is_empty())
             && let Some(left_out) = stuck.now()
         {
