@@ -116,6 +116,8 @@ impl Rhythm {
 pub struct Profile {
     /// Statements that lead to schema version 1, 2, and so on.
     pub migrations: &'static [&'static str],
+    /// Of a file that does not exist yet: what is written goes by whole pages.
+    pub page_bytes: u32,
     /// Page cache of the writing connection and of each reading one, in KiB.
     pub writer_cache_kib: u32,
     pub reader_cache_kib: u32,
@@ -142,6 +144,8 @@ fn open_writer(path: &Path, profile: &Profile) -> Result<Connection, OpenError> 
 fn prepare_writer(connection: &mut Connection, profile: &Profile) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Before the first page, or it has no effect.
+    connection.pragma_update(None, "page_size", profile.page_bytes)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // On macOS a plain fsync leaves the data in the drive's cache.

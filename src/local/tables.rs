@@ -18,6 +18,7 @@ pub type Row = Map<String, Value>;
 /// The tables are created when the file is opened, not by a migration: their definitions are the program's.
 const PROFILE: Profile = Profile {
     migrations: &[],
+    page_bytes: 4096,
     writer_cache_kib: 4 * 1024,
     reader_cache_kib: 1024,
     busy: Rhythm::seldom(200),

@@ -58,6 +58,28 @@ async fn a_second_open_of_a_file_is_told_who_has_it() {
 }
 
 #[tokio::test]
+async fn a_file_with_pages_of_another_size_is_used_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broker.sqlite");
+    let page_size = |path: &Path| {
+        let connection = Connection::open(path).unwrap();
+        connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let smaller = Connection::open(&path).unwrap();
+    smaller.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; VACUUM").unwrap();
+    smaller.close().unwrap();
+    let test = TestBroker::open_in(folder);
+    test.publish(&["a", "b"]).await;
+    assert_eq!(ids(&test.receive(1).await), ["a"]);
+    let test = test.reopen();
+    assert_eq!(ids(&test.receive(2).await), ["a", "b"]);
+    assert_eq!(page_size(&path), 4096);
+
+    let new = TestBroker::open();
+    assert_eq!(page_size(&new.path()), 8192, "or this shows nothing");
+}
+
+#[tokio::test]
 async fn a_reader_beside_the_writer_sees_fresh_commits_and_cannot_write() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("documents.sqlite");

@@ -81,7 +81,12 @@ pub struct TestBroker {
 
 impl TestBroker {
     pub fn open() -> Self {
-        Self::on(Arc::new(quick_folder()), Arc::new(ManualClock::new()))
+        Self::open_in(quick_folder())
+    }
+
+    /// On what the folder has already.
+    pub fn open_in(folder: TempDir) -> Self {
+        Self::on(Arc::new(folder), Arc::new(ManualClock::new()))
     }
 
     fn on(folder: Arc<TempDir>, clock: Arc<ManualClock>) -> Self {

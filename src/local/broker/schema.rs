@@ -22,6 +22,8 @@ pub(super) const NO_ENTITY: i64 = 0;
 
 pub(super) const PROFILE: Profile = Profile {
     migrations: &[SCHEMA, SCHEDULED, SESSION],
+    // Bodies lie one behind the other: two pages of 4 KB would be two writes.
+    page_bytes: 8192,
     writer_cache_kib: 8 * 1024,
     reader_cache_kib: 1024,
     // Nobody waits only between two groups, and the next one comes at once: small pieces took 7 % of the ack rate.

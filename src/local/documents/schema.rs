@@ -10,6 +10,7 @@ use crate::{
 
 pub(super) const PROFILE: Profile = Profile {
     migrations: &[SCHEMA, DUE_BY_PARTITION, PARKED, APPENDED],
+    page_bytes: 4096,
     // Keys are scattered: most of a large store is read through the system's cache, and twice as much is no faster.
     writer_cache_kib: 8 * 1024,
     reader_cache_kib: 2 * 1024,

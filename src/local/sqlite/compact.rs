@@ -50,6 +50,7 @@ mod tests {
 
     const PROFILE: Profile = Profile {
         migrations: &["CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT NOT NULL);"],
+        page_bytes: 4096,
         writer_cache_kib: 256,
         reader_cache_kib: 256,
         busy: Rhythm::seldom(1_000_000),
