@@ -1,6 +1,6 @@
 //! The embedded broker: Service Bus's semantics in one SQLite file.
 //!
-//! A publisher's task checks and encodes its message and hands it to the writer thread, which stores a copy for every
+//! A publisher's task checks and encodes its message and hands it to the writer thread, which writes a copy for every
 //! subscription that matches and answers after the commit ([`publish`]). A receiver locks messages in batches
 //! ([`claim`]) and settles them ([`settle`]); between its deliveries a message is only a narrow row that moves
 //! ([`schema`]). [`seen`] drops duplicates. Peeks and counts run on a reader's connection ([`browse`]). What waits may be
@@ -33,7 +33,7 @@ use rusqlite::Connection;
 use tokio::time::{Instant, sleep_until};
 
 use self::{
-    publish::Publication,
+    publish::{Accepted, Publication},
     routes::{Queue, Routes, TopicRoute},
     schema::{NO_ENTITY, PROFILE},
     seen::Seen,
@@ -74,6 +74,9 @@ struct BrokerState {
     clock: SharedClock,
     sequence: Sequence,
     seen: Seen,
+    /// What the running transaction publishes. It is written at the transaction's end, so a job does not see what another one
+    /// of its transaction has published: nobody has been told of it yet.
+    accepted: Vec<Accepted>,
     /// Queues that have something new, once the transaction is committed.
     touched: Vec<Arc<Queue>>,
     /// Locks that the running transaction renewed, and when they ran out before.
@@ -95,11 +98,13 @@ impl BrokerState {
 
 impl State for BrokerState {
     fn before_commit(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        publish::write(connection, &self.accepted)?;
         let now = self.now();
         self.seen.before_commit(connection, now)
     }
 
     fn committed(&mut self) {
+        self.accepted.clear();
         self.seen.committed();
         self.renewed.clear();
         for queue in self.touched.drain(..) {
@@ -109,6 +114,7 @@ impl State for BrokerState {
     }
 
     fn rolled_back(&mut self) {
+        self.accepted.clear();
         self.seen.rolled_back();
         self.sequence.rolled_back();
         self.touched.clear();
@@ -138,6 +144,7 @@ impl Broker {
                 seen,
                 clock: Arc::clone(&clock),
                 routes,
+                accepted: Vec::new(),
                 touched: Vec::new(),
                 renewed: Vec::new(),
             })
@@ -257,10 +264,12 @@ impl Broker {
     /// nowhere.
     pub async fn publish_all(&self, topic: &str, messages: Vec<Message>) -> Result<Vec<i64>, PublishError> {
         let topic = self.topic(topic)?;
-        let publications =
-            messages.into_iter().map(|message| Publication::new(topic, message)).collect::<Result<Vec<_>, _>>()?;
+        let publications = messages
+            .into_iter()
+            .map(|message| Publication::new(topic, message).map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()?;
         let store = move |connection: &Connection, state: &mut BrokerState| {
-            let stored = publications.into_iter().map(|publication| match publication.store(connection, state)? {
+            let stored = publications.into_iter().map(|publication| match publication.accept(connection, state)? {
                 Some(sequence) => Ok(sequence),
                 None => state.sequence.take(connection),
             });
@@ -290,9 +299,11 @@ impl Broker {
 #[async_trait]
 impl Bus for Broker {
     async fn publish(&self, topic: &str, message: Message) -> Result<(), PublishError> {
-        let publication = Publication::new(self.topic(topic)?, message)?;
+        // It is kept here, so that what this thread has allocated is freed by it: another one would be slow at that.
+        let publication = Arc::new(Publication::new(self.topic(topic)?, message)?);
+        let accepted = Arc::clone(&publication);
         self.writer
-            .run(move |connection, state| publication.store(connection, state))
+            .run(move |connection, state| accepted.accept(connection, state))
             .await
             .map(|_| ())
             .map_err(|error| PublishError::Unavailable(error.to_string()))

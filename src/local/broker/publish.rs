@@ -1,4 +1,5 @@
-//! Publishing: everything that needs no database happens in the caller's task, the rest in one job.
+//! Publishing: everything that needs no database happens in the caller's task, then a job accepts the message, and at the end
+//! of their transaction [`write`] writes what all of its jobs accepted.
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ const SESSION_ID_CHARACTERS: usize = 128;
 pub(crate) const MESSAGE_BYTES: usize = 256 * 1024;
 
 /// A checked message on its way into the tables.
+#[derive(Debug)]
 pub(super) struct Publication {
     topic: Arc<TopicRoute>,
     queues: Vec<Arc<Queue>>,
@@ -86,46 +88,86 @@ impl Publication {
         })
     }
 
-    /// Stores a copy for each matching subscription, unless the topic has seen the id. Returns the first copy's sequence
-    /// number; those of the other copies follow it.
-    pub fn store(self, connection: &Connection, state: &mut BrokerState) -> rusqlite::Result<Option<i64>> {
+    /// Accepts the message into the running transaction, unless the topic has seen its id. Returns the sequence number of
+    /// its first copy; those of the other copies, one for each matching subscription, follow it.
+    pub fn accept(self: Arc<Self>, connection: &Connection, state: &mut BrokerState) -> rusqlite::Result<Option<i64>> {
         let now = state.now();
         if !state.seen.accept(self.topic.id, self.digest, now) {
             return Ok(None);
         }
         let mut first = None;
-        let due = self.scheduled.filter(|time| *time > now);
-        let enqueued_at = due.unwrap_or(now);
-        let expires_at = self.time_to_live.map(|lifetime| enqueued_at.saturating_add(lifetime));
         for queue in &self.queues {
             let sequence = state.sequence.take(connection)?;
             first = first.or(Some(sequence));
-            connection
-                .prepare_cached(
-                    "INSERT INTO message (sequence, message_id, enqueued_at, expires_at, content_type, correlation_id,
-                                          subject, properties, body, scheduled, session_id)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                )?
-                .execute(params![
-                    sequence,
-                    self.message_id,
-                    enqueued_at,
-                    expires_at,
-                    self.content_type.as_deref(),
-                    self.correlation_id,
-                    self.subject,
-                    self.properties,
-                    &self.body[..],
-                    self.scheduled,
-                    self.session_id,
-                ])?;
-            connection
-                .prepare_cached("INSERT INTO queue (entity, due, sequence, deliveries) VALUES (?1, ?2, ?3, 0)")?
-                .execute(params![queue.id, due.unwrap_or(READY), sequence])?;
             state.touch(queue);
+        }
+        if let Some(first) = first {
+            state.accepted.push(Accepted { publication: self, first, now });
         }
         Ok(first)
     }
+}
+
+/// A message that the running transaction will have written before it commits.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    publication: Arc<Publication>,
+    /// The sequence number of the first copy.
+    first: i64,
+    /// In microseconds since 1970.
+    now: i64,
+}
+
+impl Accepted {
+    /// Where each copy goes.
+    fn copies(&self) -> impl Iterator<Item = (i64, &Queue)> {
+        (self.first..).zip(self.publication.queues.iter().map(|queue| &**queue))
+    }
+
+    fn due(&self) -> Option<i64> {
+        self.publication.scheduled.filter(|time| *time > self.now)
+    }
+}
+
+/// Writes a transaction's messages. Two statements are looked up for all of them instead of two for each.
+pub(super) fn write(connection: &Connection, accepted: &[Accepted]) -> rusqlite::Result<()> {
+    if accepted.is_empty() {
+        return Ok(());
+    }
+    let mut message = connection.prepare_cached(
+        "INSERT INTO message (sequence, message_id, enqueued_at, expires_at, content_type, correlation_id,
+                              subject, properties, body, scheduled, session_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    for each in accepted {
+        let publication = &each.publication;
+        let enqueued_at = each.due().unwrap_or(each.now);
+        let expires_at = publication.time_to_live.map(|lifetime| enqueued_at.saturating_add(lifetime));
+        for (sequence, _) in each.copies() {
+            message.execute(params![
+                sequence,
+                publication.message_id,
+                enqueued_at,
+                expires_at,
+                publication.content_type.as_deref(),
+                publication.correlation_id,
+                publication.subject,
+                publication.properties,
+                &publication.body[..],
+                publication.scheduled,
+                publication.session_id,
+            ])?;
+        }
+    }
+    let mut place =
+        connection.prepare_cached("INSERT INTO queue (entity, due, sequence, deliveries) VALUES (?1, ?2, ?3, 0)")?;
+    for each in accepted {
+        let due = each.due().unwrap_or(READY);
+        for (sequence, queue) in each.copies() {
+            place.execute(params![queue.id, due, sequence])?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes the copies of a scheduled message back, `sequence` being the first one's number; `false` once they are due.
@@ -137,7 +179,7 @@ pub(super) fn cancel(connection: &Connection, topic: &TopicRoute, sequence: i64,
     let Some((message_id, due)) = scheduled else {
         return Ok(false);
     };
-    // The order in which `store` wrote the copies; a queue whose filter did not match has none.
+    // The order in which `accept` numbered the copies; a queue whose filter did not match has none.
     let mut next = sequence;
     for queue in topic.queues() {
         let is_copy: bool = connection
