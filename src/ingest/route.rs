@@ -28,6 +28,10 @@ impl<'a> Route<'a> {
 
 /// A segment, decoded and in lower case; `None` where it is empty or not UTF-8.
 fn segment(raw: &str) -> Option<Cow<'_, str>> {
+    // As it is mostly written, and this runs for every request.
+    if !raw.is_empty() && raw.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+        return Some(Cow::Borrowed(raw));
+    }
     let decoded = percent_decode_str(raw).decode_utf8().ok()?;
     if decoded.is_empty() {
         return None;

@@ -47,12 +47,12 @@ fn call_type(status: &str) -> EventType {
 
 /// Twilio calls back once for each status of a message.
 fn message_key(vendor: &str, sid: &str, status: &str) -> String {
-    format!("{vendor}:{sid}:{status}")
+    [vendor, ":", sid, ":", status].concat()
 }
 
 /// A call counts its events, and one status can come again (a transferred call rings twice).
 fn call_key(vendor: &str, sid: &str, sequence: &str, status: &str) -> String {
-    format!("{vendor}:{sid}:{sequence}:{status}")
+    [vendor, ":", sid, ":", sequence, ":", status].concat()
 }
 
 /// The subject and the dedupe key, where a form says them plainly: then the key is that of the first event in
