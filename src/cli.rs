@@ -37,6 +37,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     config::{Config, Environment},
+    local::sqlite::give_way,
     recovery::Source,
 };
 
@@ -150,8 +151,8 @@ pub fn main() -> ExitCode {
         Ok(cores) if cores.get() == 1 => {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             runtime.max_io_events_per_tick(PORTION);
-            // The broker's thread, where it is on this core: it begins with what it has been given.
-            runtime.on_thread_park(std::thread::yield_now);
+            // The embedded broker's thread is on this core, too: it begins with what it has been given.
+            runtime.on_thread_park(give_way);
             runtime
         }
         _ => tokio::runtime::Builder::new_multi_thread(),

@@ -64,7 +64,7 @@ pub struct Envelope<'a> {
     /// `name: value` lines of the headers that the vendor's normaliser reads.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub requestheaders: Cow<'a, str>,
-    /// Written by [`Envelope::encode`].
+    /// Only [`Envelope::encode`] writes it.
     #[serde(borrow, default, skip_serializing)]
     pub data: Option<Cow<'a, str>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -216,6 +216,19 @@ mod tests {
             data: None,
             data_base64: None,
             dataref: None,
+        }
+    }
+
+    #[test]
+    fn texts_are_written_as_serde_json_writes_them() {
+        let letters = (0..=0x7f).map(char::from).chain(['\u{80}', 'é', '\u{2028}', '🎉']);
+        for letter in letters {
+            for text in [letter.to_string(), format!("{}{letter}", "long enough to be looked at in pieces ".repeat(3))]
+            {
+                let mut json = Vec::new();
+                write_text(&mut json, &text);
+                assert_eq!(json, serde_json::to_vec(&text).unwrap(), "{text:?}");
+            }
         }
     }
 

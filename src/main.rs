@@ -1,4 +1,4 @@
-// Requests are allocated on one thread and freed on another (the broker's), which the system's allocator is slow at.
+// Much is allocated on one thread and freed on another, which the system's allocator is slow at.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

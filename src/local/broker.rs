@@ -75,7 +75,7 @@ struct BrokerState {
     sequence: Sequence,
     seen: Seen,
     /// What the running transaction publishes. It is written at the transaction's end, so a job does not see what another one
-    /// of its transaction has published: nobody has been told of it yet.
+    /// of its transaction has published: nobody has an answer to that yet.
     accepted: Vec<Accepted>,
     /// Queues that have something new, once the transaction is committed.
     touched: Vec<Arc<Queue>>,

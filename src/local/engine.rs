@@ -103,7 +103,7 @@ fn open_stores(
     let runtime = Handle::current();
     thread::scope(|scope| {
         let bus = scope.spawn(|| {
-            // The adapters for Azure start tasks.
+            // The adapters for Azure start tasks, and the broker answers by one.
             let _runtime = runtime.enter();
             open_bus(paths, config, clock.clone())
         });

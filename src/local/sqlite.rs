@@ -25,7 +25,7 @@ pub use compact::compact;
 pub use lock::{FileLock, Holder};
 pub use readers::Readers;
 pub use sequence::Sequence;
-pub use writer::{State, WeakWriter, Writer};
+pub use writer::{State, WeakWriter, Writer, give_way};
 
 /// How long a statement waits for another process's lock: read-only tools take locks for moments only.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ pub enum StorageError {
     /// A statement or the commit failed; the jobs that shared the transaction all get this answer.
     #[error("{0}")]
     Failed(String),
-    /// The thread has ended: the store is being closed.
+    /// The thread has ended, or the runtime that answers has: the store is being closed.
     #[error("the store is closed")]
     Closed,
 }

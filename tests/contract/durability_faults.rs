@@ -12,7 +12,7 @@ use std::{
 use rusqlite::Connection;
 use serde_json::json;
 use sluice::{
-    bus::{Bus, PublishError},
+    bus::{Bus, Message, PublishError},
     clock::{Clock, SystemClock, Timestamp},
     documents::{CommitError, Container, Documents, Operation},
     local::{
@@ -21,7 +21,7 @@ use sluice::{
     },
 };
 
-use crate::test_broker::{TestBroker, ids, message, sms, topology};
+use crate::test_broker::{TestBroker, ids, message, properties, sms, topology};
 
 /// Lets the message `poison` fail where it is written, until it is dropped.
 struct Fault(Connection);
@@ -145,6 +145,41 @@ impl Clock for SlowClock {
         }
         SystemClock.now()
     }
+}
+
+/// Messages are written at the end of their transaction: whoever looked before that is told of them.
+#[tokio::test]
+async fn a_receiver_that_shares_the_transaction_of_a_publication_has_it_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(SlowClock::default());
+    let broker = Broker::open(&folder.path().join("broker.sqlite"), &topology(), clock.clone()).unwrap();
+    let publish = |message: Message| {
+        let broker = broker.clone();
+        tokio::spawn(async move { broker.publish("callbacks", message).await })
+    };
+    clock.stopped.store(true, Ordering::SeqCst);
+    // Keeps the writer busy until the others have gathered, and is for somebody else.
+    let first = publish(Message { properties: properties(&[("channel", "email".into())]), ..message("first") });
+    let began = std::time::Instant::now();
+    while !clock.asked.load(Ordering::SeqCst) {
+        assert!(began.elapsed() < Duration::from_secs(20), "the writer has not taken it");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let published = publish(message("a"));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let receiver = tokio::spawn({
+        let broker = broker.clone();
+        async move { broker.receive(&sms(), 1, Duration::from_secs(20)).await }
+    });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let released = std::time::Instant::now();
+    clock.stopped.store(false, Ordering::SeqCst);
+
+    assert_eq!(ids(&receiver.await.unwrap().unwrap()), ["a"]);
+    // A receiver looks by itself after a second.
+    assert!(released.elapsed() < Duration::from_millis(900), "{:?}", released.elapsed());
+    first.await.unwrap().unwrap();
+    published.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -73,8 +73,8 @@ impl Bus for FaultyBus {
     }
 }
 
-/// The AMQP endpoint of a broker, on a thread and a runtime of its own: it serves clients of whatever runtime a test has,
-/// also of one that is blocked, and ends with the test.
+/// The AMQP endpoint of a broker, on a thread and a runtime of its own: it serves clients of whatever runtime a test has, and
+/// ends with the test. The broker answers by the runtime on which it was opened.
 pub struct EndpointThread {
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,

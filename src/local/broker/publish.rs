@@ -1,5 +1,5 @@
 //! Publishing: everything that needs no database happens in the caller's task, then a job accepts the message, and at the end
-//! of their transaction [`write`] writes what all of its jobs accepted.
+//! of their transaction [`write()`] writes what all of its jobs accepted.
 
 use std::sync::Arc;
 

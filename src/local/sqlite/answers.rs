@@ -7,13 +7,14 @@ use super::{StorageError, job::Job};
 type Group<S> = (Vec<Box<dyn Job<S>>>, Result<(), StorageError>);
 
 /// A task of the callers' runtime answers a group at a time. To wake a caller from another thread takes a system call, and to
-/// wake it from its own runtime does not: so there is one for each group instead of one for each job.
+/// wake it from its own runtime does not: so there is one for each group instead of one for each job. Callers on another
+/// runtime have their answers when this one runs.
 pub(super) struct Answers<S> {
     task: Option<mpsc::UnboundedSender<Group<S>>>,
 }
 
 impl<S: 'static> Answers<S> {
-    /// On the runtime that opens the file; without one, each caller is woken by itself.
+    /// On the runtime that opens the file; without one, and when it has ended, each caller is woken by itself.
     pub fn new() -> Self {
         let task = Handle::try_current().ok().map(|runtime| {
             let (task, mut groups) = mpsc::unbounded_channel();

@@ -6,12 +6,13 @@ use rusqlite::Connection;
 
 use super::{Profile, Rhythm};
 
-/// Pages beyond which nothing is waited for, so that the WAL stays small.
-const MOST_PAGES: i64 = 4000;
+/// Size of what is not copied beyond which nothing is waited for, so that the WAL stays small.
+const MOST_BYTES: i64 = 16 << 20;
 
-/// Copies the WAL into the file by one of two rhythms. SQLite would do so within a commit; here those who waited for the
-/// commit have their answers already.
+/// Copies the WAL into the file by one of two rhythms. SQLite would do so within a commit; here the answers of those who waited
+/// for the commit are on their way already.
 pub(super) struct Checkpoints {
+    most_pages: i64,
     busy: Rhythm,
     idle: Rhythm,
     ended: Instant,
@@ -20,7 +21,8 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     pub fn new(profile: &Profile) -> Self {
-        Self { busy: profile.busy, idle: profile.idle, ended: Instant::now(), took: Duration::ZERO }
+        let most_pages = MOST_BYTES / i64::from(profile.page_bytes);
+        Self { most_pages, busy: profile.busy, idle: profile.idle, ended: Instant::now(), took: Duration::ZERO }
     }
 
     /// Copies what there is, when it is time. `idle`: nobody waits for the next commit.
@@ -40,7 +42,7 @@ impl Checkpoints {
     /// Whether so many pages that are not copied call for a checkpoint.
     fn is_time(&self, pages: i64, idle: bool) -> bool {
         let Rhythm { pages: enough, rest } = if idle { self.idle } else { self.busy };
-        pages >= MOST_PAGES || pages >= enough.into() && self.ended.elapsed() >= self.took * rest
+        pages >= self.most_pages || pages >= enough.into() && self.ended.elapsed() >= self.took * rest
     }
 }
 
@@ -52,6 +54,7 @@ mod tests {
     fn ended(millis: u64) -> Checkpoints {
         let ended = Instant::now().checked_sub(Duration::from_millis(millis)).unwrap();
         Checkpoints {
+            most_pages: 4000,
             busy: Rhythm { pages: 200, rest: 8 },
             idle: Rhythm { pages: 16, rest: 2 },
             ended,
@@ -80,8 +83,8 @@ mod tests {
     fn a_large_log_waits_for_nothing() {
         let just_now = ended(0);
         for idle in [true, false] {
-            assert!(!just_now.is_time(MOST_PAGES - 1, idle));
-            assert!(just_now.is_time(MOST_PAGES, idle));
+            assert!(!just_now.is_time(3999, idle));
+            assert!(just_now.is_time(4000, idle));
         }
     }
 }

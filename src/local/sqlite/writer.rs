@@ -3,7 +3,10 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
 };
 
@@ -24,6 +27,17 @@ use crate::telemetry::Seldom;
 const QUEUED: usize = 2048;
 /// Jobs in one transaction: enough to pay for the flush, few enough to keep the wait short.
 const GROUP: usize = 512;
+
+/// Whether a writer has been opened.
+static IS_USED: AtomicBool = AtomicBool::new(false);
+
+/// Lets writers go first, where there are any: for a runtime that shares its only core with them, and has nothing to do but to
+/// look for more to give them.
+pub fn give_way() {
+    if IS_USED.load(Ordering::Relaxed) {
+        std::thread::yield_now();
+    }
+}
 
 /// What the writer's jobs share besides the database, kept in step with it.
 pub trait State: Send + 'static {
@@ -95,6 +109,7 @@ impl<S: State> Writer<S> {
         let (jobs, queue) = mpsc::channel(QUEUED);
         let checkpoints = Checkpoints::new(profile);
         let answers = Answers::new();
+        IS_USED.store(true, Ordering::Relaxed);
         let handle = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
