@@ -153,8 +153,10 @@ async fn accept(first: TcpListener, server: SocketAddr, mut modes: watch::Receiv
     }
 }
 
-/// Waits for a mode.
+/// Waits for a mode; for ever where the proxy has ended, which is about to abort who waits.
 async fn reached(modes: &mut watch::Receiver<Mode>, wanted: fn(Mode) -> bool) -> Mode {
-    // The sender lives as long as the proxy does, whose end aborts who waits.
-    *modes.wait_for(|mode| wanted(*mode)).await.expect("the proxy is there")
+    if let Ok(mode) = modes.wait_for(|mode| wanted(*mode)).await {
+        return *mode;
+    }
+    std::future::pending().await
 }
