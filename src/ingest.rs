@@ -13,15 +13,14 @@ mod publish;
 mod route;
 mod unread;
 
-use std::{borrow::Cow, pin::pin, time::Instant};
+use std::{borrow::Cow, time::Instant};
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Method, Request, Response, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header},
 };
 use bytes::Bytes;
 use bytesize::ByteSize;
-use futures_util::FutureExt;
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use opentelemetry::trace::SpanKind;
@@ -45,6 +44,8 @@ pub(crate) use route::Route;
 const LONGEST_MESSAGE_ID: usize = 128;
 /// W3C Trace Context asks for 512 characters of `tracestate`; the others are shorter.
 const LONGEST_HEADER: usize = 512;
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The route that this answers.
 const ROUTE: &str = "/incoming/{vendor}/{servicetype}/{*requesttype}";
@@ -168,8 +169,8 @@ async fn accept(app: &App, request: Request<Body>, span: &Span, started: Instant
         servicetype: route.service_type,
         requesttype: requesttype.into(),
         dedupekey: dedupe_key,
-        traceparent: sent.or_else(|| text_header(header::HeaderName::from_static("traceparent")).map(Cow::Borrowed)),
-        tracestate: text_header(header::HeaderName::from_static("tracestate")).map(Cow::Borrowed),
+        traceparent: sent.or_else(|| text_header(TRACEPARENT).map(Cow::Borrowed)),
+        tracestate: text_header(TRACESTATE).map(Cow::Borrowed),
         dataclassification: "personal".into(),
         requestquery: query.into(),
         requestheaders: kept_headers.into(),
@@ -250,12 +251,7 @@ async fn read_body<'a>(
     };
     // A 4xx is final for some vendors, and this may well be the doing of our own side.
     let late = |_| last_answer(try_again_later("the body took too long"));
-    let mut read = pin!(read);
-    match read.as_mut().now_or_never() {
-        // Most bodies come together with their headers: no clock is set for them.
-        Some(read) => read,
-        None => tokio::time::timeout(app.config.ingest.body_timeout, read).await.map_err(late)?,
-    }
+    tokio::time::timeout(app.config.ingest.body_timeout, read).await.map_err(late)?
 }
 
 fn too_large(limit: u64) -> Rejected {

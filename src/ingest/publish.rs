@@ -43,7 +43,8 @@ pub struct NotDurable {
 pub async fn publish(app: &App, envelope: Envelope<'_>, channel: Channel, body: &Bytes) -> Result<Durable, NotDurable> {
     let limits = &app.config.ingest;
     let topic = &app.config.bus.callbacks_topic;
-    let deadline = Instant::now() + limits.publish_timeout;
+    let mut asked = Instant::now();
+    let deadline = asked + limits.publish_timeout;
     let mut envelope = envelope.with_body(body);
     let mut encoded = envelope.encode();
 
@@ -53,6 +54,7 @@ pub async fn publish(app: &App, envelope: Envelope<'_>, channel: Channel, body: 
         let checked_in = Box::pin(check_in(app.blobs.as_ref(), &envelope.id, envelope.time, body.clone()));
         match timeout_at(deadline, checked_in).await {
             Ok(Ok(name)) => {
+                asked = Instant::now();
                 (envelope.data, envelope.data_base64) = (None, None);
                 envelope.dataref = Some(name.into());
                 encoded = envelope.encode();
@@ -63,7 +65,6 @@ pub async fn publish(app: &App, envelope: Envelope<'_>, channel: Channel, body: 
     }
     if broker.is_none() {
         let message = message_of(&envelope, channel, encoded.clone());
-        let asked = Instant::now();
         let answer = timeout_at(deadline, app.ingest_bus.publish(topic, message)).await;
         app.meter.sent_to(Topic::Callbacks, asked.elapsed());
         broker = match answer {

@@ -98,7 +98,7 @@ impl Form {
     /// Decodes a form; `None` where it has more pairs than anybody means.
     pub fn parse(form: &[u8]) -> Option<Self> {
         let mut decoded = Vec::with_capacity(form.len());
-        let mut pairs = Vec::with_capacity(48);
+        let mut pairs = Vec::with_capacity(32);
         for pair in whole_pairs(form) {
             if pairs.len() == MAX_PAIRS {
                 return None;

@@ -5,7 +5,7 @@ pub(super) mod credentials;
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, header::GetAll};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use subtle::ConstantTimeEq;
 
 use super::{Refusal, Step, Trace};
@@ -101,7 +101,9 @@ pub(super) fn or_no_key(verdict: Result<(), Refusal>, unusable: Option<&str>) ->
 /// # Errors
 /// The header is missing, empty, repeated or not visible ASCII.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &'static str, trace: &mut Trace) -> Result<&'a str, Refusal> {
-    single(&headers.get_all(name), || Cow::Borrowed(name), trace)
+    // A request has a dozen of them: they are compared sooner than the name is hashed.
+    let values = headers.iter().filter(|(other, _)| other.as_str() == name).map(|(_, value)| value);
+    single(values, || Cow::Borrowed(name), trace)
 }
 
 /// As [`header`], of a name that the configuration gives.
@@ -110,15 +112,14 @@ pub(super) fn configured_header<'a>(
     name: &HeaderName,
     trace: &mut Trace,
 ) -> Result<&'a str, Refusal> {
-    single(&headers.get_all(name), || Cow::Owned(name.as_str().to_owned()), trace)
+    single(headers.get_all(name).iter(), || Cow::Owned(name.as_str().to_owned()), trace)
 }
 
 fn single<'a>(
-    values: &GetAll<'a, http::HeaderValue>,
+    mut values: impl Iterator<Item = &'a HeaderValue>,
     name: impl Fn() -> Cow<'static, str>,
     trace: &mut Trace,
 ) -> Result<&'a str, Refusal> {
-    let mut values = values.iter();
     let value = values.next().filter(|value| !value.is_empty()).ok_or_else(|| Refusal::MissingHeader(name()))?;
     if values.next().is_some() {
         return Err(Refusal::Malformed(name()));

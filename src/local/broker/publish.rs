@@ -102,7 +102,13 @@ impl Publication {
             state.touch(queue);
         }
         if let Some(first) = first {
-            state.accepted.push(Accepted { publication: self, first, now });
+            let due = self.scheduled.filter(|time| *time > now);
+            state.accepted.push(Accepted {
+                publication: self,
+                first,
+                enqueued_at: due.unwrap_or(now),
+                due: due.unwrap_or(READY),
+            });
         }
         Ok(first)
     }
@@ -114,18 +120,16 @@ pub(super) struct Accepted {
     publication: Arc<Publication>,
     /// The sequence number of the first copy.
     first: i64,
-    /// In microseconds since 1970.
-    now: i64,
+    /// In microseconds since 1970; of a scheduled message, when it is due.
+    enqueued_at: i64,
+    /// As in the `queue` table.
+    due: i64,
 }
 
 impl Accepted {
     /// Where each copy goes.
     fn copies(&self) -> impl Iterator<Item = (i64, &Queue)> {
         (self.first..).zip(self.publication.queues.iter().map(|queue| &**queue))
-    }
-
-    fn due(&self) -> Option<i64> {
-        self.publication.scheduled.filter(|time| *time > self.now)
     }
 }
 
@@ -141,13 +145,12 @@ pub(super) fn write(connection: &Connection, accepted: &[Accepted]) -> rusqlite:
     )?;
     for each in accepted {
         let publication = &each.publication;
-        let enqueued_at = each.due().unwrap_or(each.now);
-        let expires_at = publication.time_to_live.map(|lifetime| enqueued_at.saturating_add(lifetime));
+        let expires_at = publication.time_to_live.map(|lifetime| each.enqueued_at.saturating_add(lifetime));
         for (sequence, _) in each.copies() {
             message.execute(params![
                 sequence,
                 publication.message_id,
-                enqueued_at,
+                each.enqueued_at,
                 expires_at,
                 publication.content_type.as_deref(),
                 publication.correlation_id,
@@ -162,9 +165,8 @@ pub(super) fn write(connection: &Connection, accepted: &[Accepted]) -> rusqlite:
     let mut place =
         connection.prepare_cached("INSERT INTO queue (entity, due, sequence, deliveries) VALUES (?1, ?2, ?3, 0)")?;
     for each in accepted {
-        let due = each.due().unwrap_or(READY);
         for (sequence, queue) in each.copies() {
-            place.execute(params![queue.id, due, sequence])?;
+            place.execute(params![queue.id, each.due, sequence])?;
         }
     }
     Ok(())

@@ -26,7 +26,7 @@ pub(super) const PROFILE: Profile = Profile {
     page_bytes: 8192,
     writer_cache_kib: 8 * 1024,
     reader_cache_kib: 1024,
-    // Nobody waits only between two groups, and the next one comes at once: small pieces took 7 % of the ack rate.
+    // Nobody waits only between two groups, and the next one comes at once: small pieces took 7 % of the ack rate, with pages of 4 KB.
     busy: Rhythm::seldom(250),
     idle: Rhythm::seldom(250),
 };

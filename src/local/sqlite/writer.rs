@@ -96,7 +96,8 @@ impl<S> Clone for WeakWriter<S> {
 }
 
 impl<S: State> Writer<S> {
-    /// Locks and opens the file, migrates it, and starts the thread with the state that `load` reads from it.
+    /// Locks and opens the file, migrates it, and starts the thread with the state that `load` reads from it. The runtime that
+    /// this is called on gives callers their answers, for as long as it runs: one that is alive but blocked keeps them waiting.
     pub fn open(
         path: &Path,
         profile: &Profile,
