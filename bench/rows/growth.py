@@ -20,7 +20,7 @@ def p12(bench):
     size = sum(path.stat().st_size for path in Path(full).iterdir() if path.is_file()) / 1e9
     print(f"    {documents:,} documents, {size:.1f} GB, written in {time.monotonic() - began:.0f} s", flush=True)
 
-    # More than two cores acknowledge.
+    # More than are acknowledged on two cores.
     bench.requests.at_least(100_000 * bench.seconds * bench.pairs)
     pairs, used = [], 0
     for number in range(bench.pairs):
