@@ -1,7 +1,7 @@
 //! Publishing: everything that needs no database happens in the caller's task, then a job accepts the message, and at the end
 //! of their transaction [`write()`] writes what all of its jobs accepted.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -133,7 +133,7 @@ impl Accepted {
     }
 }
 
-/// Writes a transaction's messages. Two statements are looked up for all of them instead of two for each.
+/// Writes a transaction's messages, each statement being looked up once for all of them.
 pub(super) fn write(connection: &Connection, accepted: &[Accepted]) -> rusqlite::Result<()> {
     if accepted.is_empty() {
         return Ok(());
@@ -162,14 +162,43 @@ pub(super) fn write(connection: &Connection, accepted: &[Accepted]) -> rusqlite:
             ])?;
         }
     }
-    let mut place =
-        connection.prepare_cached("INSERT INTO queue (entity, due, sequence, deliveries) VALUES (?1, ?2, ?3, 0)")?;
-    for each in accepted {
-        for (sequence, queue) in each.copies() {
-            place.execute(params![queue.id, each.due, sequence])?;
-        }
+    // One statement places all that follow one another in a queue: each new one would look for the queue's end. FAIL: an error
+    // undoes the whole transaction, so SQLite need not be able to undo the statement.
+    let mut place = connection.prepare_cached(
+        "INSERT OR FAIL INTO queue (entity, due, sequence, deliveries)
+         SELECT ?1, ?2, sequence, 0 FROM message WHERE sequence BETWEEN ?3 AND ?4",
+    )?;
+    let places = accepted.iter().flat_map(|each| each.copies().map(|(sequence, queue)| (queue.id, each.due, sequence)));
+    for Run { queue, due, first, last } in runs(places) {
+        place.execute(params![queue, due, first, last])?;
     }
     Ok(())
+}
+
+/// Messages of one queue, due at one time, whose sequence numbers follow one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    queue: i64,
+    due: i64,
+    first: i64,
+    last: i64,
+}
+
+/// The runs of messages, each of which comes as its queue, its due time and its sequence number.
+fn runs(mut places: impl Iterator<Item = (i64, i64, i64)>) -> impl Iterator<Item = Run> {
+    let run = |(queue, due, sequence)| Run { queue, due, first: sequence, last: sequence };
+    let mut current = places.next().map(run);
+    iter::from_fn(move || {
+        let mut found = current.take()?;
+        for (queue, due, sequence) in places.by_ref() {
+            if (queue, due, sequence) != (found.queue, found.due, found.last + 1) {
+                current = Some(run((queue, due, sequence)));
+                break;
+            }
+            found.last = sequence;
+        }
+        Some(found)
+    })
 }
 
 /// Takes the copies of a scheduled message back, `sequence` being the first one's number; `false` once they are due.
@@ -192,4 +221,26 @@ pub(super) fn cancel(connection: &Connection, topic: &TopicRoute, sequence: i64,
         }
     }
     Ok(next > sequence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_one_another_in_a_queue_is_one_run() {
+        let run = |queue, due, first, last| Run { queue, due, first, last };
+        for (places, expected) in [
+            (vec![], vec![]),
+            (vec![(1, 0, 7)], vec![run(1, 0, 7, 7)]),
+            (vec![(1, 0, 7), (1, 0, 8), (1, 0, 9)], vec![run(1, 0, 7, 9)]),
+            // A number was skipped: it is no message of this transaction, or nobody subscribes to it.
+            (vec![(1, 0, 7), (1, 0, 9)], vec![run(1, 0, 7, 7), run(1, 0, 9, 9)]),
+            // Two queues have a copy each.
+            (vec![(1, 0, 7), (2, 0, 8), (1, 0, 9)], vec![run(1, 0, 7, 7), run(2, 0, 8, 8), run(1, 0, 9, 9)]),
+            (vec![(1, 0, 7), (1, 5, 8), (1, 5, 9)], vec![run(1, 0, 7, 7), run(1, 5, 8, 9)]),
+        ] {
+            assert_eq!(runs(places.iter().copied()).collect::<Vec<_>>(), expected, "{places:?}");
+        }
+    }
 }
