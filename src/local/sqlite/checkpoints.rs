@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode, MAIN_DB, wal::CheckpointMode};
 
 use super::{Profile, Rhythm};
 
@@ -27,22 +27,29 @@ impl Checkpoints {
 
     /// Copies what there is, when it is time. `idle`: nobody waits for the next commit.
     pub fn look(&mut self, connection: &Connection, idle: bool) -> rusqlite::Result<()> {
-        let (written, copied): (i64, i64) = connection
-            .prepare_cached("PRAGMA wal_checkpoint(NOOP)")?
-            .query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?;
-        if !self.is_time(written - copied, idle) {
+        let pages = pages_left_by(connection, CheckpointMode::NOOP)?;
+        if !pages.is_some_and(|pages| self.is_time(pages, idle)) {
             return Ok(());
         }
         let begun = Instant::now();
-        let result = connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()));
+        let result = pages_left_by(connection, CheckpointMode::PASSIVE);
         (self.ended, self.took) = (Instant::now(), begun.elapsed());
-        result
+        result.map(|_| ())
     }
 
     /// Whether so many pages that are not copied call for a checkpoint.
     fn is_time(&self, pages: i64, idle: bool) -> bool {
         let Rhythm { pages: enough, rest } = if idle { self.idle } else { self.busy };
         pages >= self.most_pages || pages >= enough.into() && self.ended.elapsed() >= self.took * rest
+    }
+}
+
+/// Runs a checkpoint; how many pages of the WAL it left uncopied. `None`: another connection was at it.
+fn pages_left_by(connection: &Connection, mode: CheckpointMode) -> rusqlite::Result<Option<i64>> {
+    match connection.wal_checkpoint_v2(Some(MAIN_DB), mode) {
+        Ok((written, copied)) => Ok(Some((written - copied).into())),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -60,6 +67,32 @@ mod tests {
             ended,
             took: Duration::from_secs(1),
         }
+    }
+
+    #[test]
+    fn the_pages_are_counted_and_another_ones_checkpoint_is_no_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || {
+            let connection = Connection::open(folder.path().join("a.sqlite")).unwrap();
+            connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+            connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+            connection
+        };
+        let writer = open();
+        writer.execute_batch("CREATE TABLE a (b); INSERT INTO a VALUES (1);").unwrap();
+        assert!(pages_left_by(&writer, CheckpointMode::NOOP).unwrap() > Some(1));
+        let reader = open();
+        reader.execute_batch("BEGIN; SELECT * FROM a;").unwrap();
+        writer.execute_batch("INSERT INTO a VALUES (2);").unwrap();
+        assert_eq!(
+            pages_left_by(&writer, CheckpointMode::PASSIVE).unwrap(),
+            Some(1),
+            "a reader needs the page that was"
+        );
+        // One that waits for the reader does so in vain.
+        assert_eq!(pages_left_by(&writer, CheckpointMode::FULL).unwrap(), None);
+        drop(reader);
+        assert_eq!(pages_left_by(&writer, CheckpointMode::PASSIVE).unwrap(), Some(0));
     }
 
     #[test]
