@@ -1,5 +1,6 @@
 """P12: a ledger with millions of documents against an empty one."""
 
+import os
 import shutil
 import subprocess
 import time
@@ -10,6 +11,8 @@ from harness.load import closed_loop, simulate
 from harness.machine import EXAMPLES, OTHER_CORE, SERVER_CORE
 from harness.result import Result, median, spread
 
+READ_AT_ONCE = 16 << 20
+
 
 def p12(bench):
     asked = 10_000_000
@@ -17,44 +20,73 @@ def p12(bench):
     full = bench.data("p12.full")
     began = time.monotonic()
     subprocess.run([EXAMPLES / "fill", full, str(documents)], check=True, stdout=subprocess.DEVNULL)
-    size = sum(path.stat().st_size for path in Path(full).iterdir() if path.is_file()) / 1e9
+    size = sum(path.stat().st_size for path in files(full)) / 1e9
     print(f"    {documents:,} documents, {size:.1f} GB, written in {time.monotonic() - began:.0f} s", flush=True)
 
-    # More than are acknowledged on two cores.
-    bench.requests.at_least(100_000 * bench.seconds * bench.pairs)
-    pairs, used = [], 0
+    # Two backlogs a round; more than are acknowledged on two cores.
+    bench.requests.at_least(2 * 100_000 * bench.seconds * bench.pairs)
+    rounds, used = [], 0
     for number in range(bench.pairs):
         empty = bench.data("p12.empty", number)
-        pair = {}
-        for name, data in (("empty", empty), ("full", full)):
-            pair[name], used_now = turn(bench, data, used, number)
-        used = used_now
+        turns = {"empty": turn(bench, empty, used, number)}
         shutil.rmtree(empty)
-        pair["latency"] = pair["full"]["p99_ms"] / pair["empty"]["p99_ms"]
-        pair["apply"] = pair["empty"]["applied_per_s"] / pair["full"]["applied_per_s"]
-        pairs.append(pair)
-        print(f"    ack p99 {pair['empty']['p99_ms']:.1f} and {pair['full']['p99_ms']:.1f} ms, applied "
-              f"{pair['empty']['applied_per_s']:,.0f} and {pair['full']['applied_per_s']:,.0f}/s; kept", flush=True)
-    latency, apply = ([pair[key] for pair in pairs] for key in ("latency", "apply"))
-    fits = median(latency) <= 1.3 and median(apply) <= 1.3
-    measured = f"ack p99 {spread(latency, '{:.2f}')} times as long, applying {spread(apply, '{:.2f}')} times as slow"
-    what = f"{documents:,} ledger documents ({size:.1f} GB) against none: ack p99 at 2,000/s, apply rate"
-    return [Result("P12", what, "≤ 1.3x", fits if bench.long or not fits else None, measured, {"pairs": pairs})]
+        # The same requests as on the empty store; a full one must not have them a second time.
+        turns["in memory"] = turn(bench, full, used, number, before=in_memory)
+        turns["from disk"] = turn(bench, full, turns["in memory"]["used"], number + bench.pairs, before=on_disk)
+        used = turns["from disk"]["used"]
+        rounds.append(turns)
+        told = ", ".join(f"{name} {each['p99_ms']:.1f} ms and {each['applied_per_s']:,.0f}/s" for name, each in turns.items())
+        print(f"    ack p99 and applied: {told}; kept", flush=True)
+
+    what = f"{documents:,} ledger documents ({size:.1f} GB), {{}}, against none: ack p99 at 2,000/s, apply rate"
+    results = []
+    for state, target in (("in memory", "≤ 1.3x"), ("from disk", "")):
+        latency = [turns[state]["p99_ms"] / turns["empty"]["p99_ms"] for turns in rounds]
+        apply = [turns["empty"]["applied_per_s"] / turns[state]["applied_per_s"] for turns in rounds]
+        fits = median(latency) <= 1.3 and median(apply) <= 1.3
+        measured = f"ack p99 {spread(latency, '{:.2f}')} times as long, applying {spread(apply, '{:.2f}')} times as slow"
+        met = fits if bench.long or not fits else None
+        results.append(Result("P12", what.format(state), target, met, measured, {"rounds": rounds} if target else {}))
+    return results
 
 
-def turn(bench, data, skip, seed):
-    """A backlog drained by processors alone, then an open loop with its verify phase."""
+def turn(bench, data, skip, seed, before=lambda data: None):
+    """A backlog drained by processors alone, then an open loop with its verify phase. `before` each of the two, the store's
+    files are put where they are to be."""
     server = sluice.one_machine(data, env=sluice.INGEST_ONLY)
     load = closed_loop(server.port, bench.requests, connections=64, seconds=bench.seconds, skip=skip)
     server.stop()
+    before(data)
     server = sluice.one_machine(data, core=SERVER_CORE)
-    began, before = time.monotonic(), sluice.waiting(data)
+    began, backlog = time.monotonic(), sluice.waiting(data)
     while sluice.waiting(data):
         time.sleep(0.1)
-    rate = before / (time.monotonic() - began)
+    rate = backlog / (time.monotonic() - began)
+    before(data)
     report = simulate(
         server.port, data, bench.folder, "--rate", 2000, "--count", 4000 * bench.seconds, "--connections", 64,
         "--seed", 100 + seed, core=OTHER_CORE,
     )
     server.stop()
-    return {"applied_per_s": rate, "p99_ms": report["latency"]["p99_ms"], "report": report}, load["used"]
+    return {"applied_per_s": rate, "p99_ms": report["latency"]["p99_ms"], "report": report, "used": load["used"]}
+
+
+def in_memory(data):
+    """As a server has it that has been at work: some kernels drop what no program has read for half a minute, and the turns
+    before this one took longer."""
+    for path in files(data):
+        with path.open("rb", buffering=0) as file:
+            while file.read(READ_AT_ONCE):
+                pass
+
+
+def on_disk(data):
+    """As after a start of the machine, or where memory is short."""
+    for path in files(data):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def files(data):
+    return [path for path in Path(data).iterdir() if path.is_file()]
