@@ -3,7 +3,9 @@
 import os
 import shutil
 import subprocess
+import threading
 import time
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from harness import sluice
@@ -20,7 +22,7 @@ def p12(bench):
     full = bench.data("p12.full")
     began = time.monotonic()
     subprocess.run([EXAMPLES / "fill", full, str(documents)], check=True, stdout=subprocess.DEVNULL)
-    size = sum(path.stat().st_size for path in files(full)) / 1e9
+    size = store(full).stat().st_size / 1e9
     print(f"    {documents:,} documents, {size:.1f} GB, written in {time.monotonic() - began:.0f} s", flush=True)
 
     # Two backlogs a round; more than are acknowledged on two cores.
@@ -31,8 +33,8 @@ def p12(bench):
         turns = {"empty": turn(bench, empty, used, number)}
         shutil.rmtree(empty)
         # The same requests as on the empty store; a full one must not have them a second time.
-        turns["in memory"] = turn(bench, full, used, number, before=in_memory)
-        turns["from disk"] = turn(bench, full, turns["in memory"]["used"], number + bench.pairs, before=on_disk)
+        turns["in memory"] = turn(bench, full, used, number, state=in_memory)
+        turns["from disk"] = turn(bench, full, turns["in memory"]["used"], number + bench.pairs, state=from_disk)
         used = turns["from disk"]["used"]
         rounds.append(turns)
         told = ", ".join(f"{name} {each['p99_ms']:.1f} ms and {each['applied_per_s']:,.0f}/s" for name, each in turns.items())
@@ -50,19 +52,17 @@ def p12(bench):
     return results
 
 
-def turn(bench, data, skip, seed, before=lambda data: None):
-    """A backlog drained by processors alone, then an open loop with its verify phase. `before` each of the two, the store's
-    files are put where they are to be."""
+def turn(bench, data, skip, seed, state=nullcontext):
+    """A backlog drained by processors alone, with the store's files in that state; then an open loop with its verify phase."""
     server = sluice.one_machine(data, env=sluice.INGEST_ONLY)
     load = closed_loop(server.port, bench.requests, connections=64, seconds=bench.seconds, skip=skip)
     server.stop()
-    before(data)
-    server = sluice.one_machine(data, core=SERVER_CORE)
-    began, backlog = time.monotonic(), sluice.waiting(data)
-    while sluice.waiting(data):
-        time.sleep(0.1)
-    rate = backlog / (time.monotonic() - began)
-    before(data)
+    with state(data):
+        server = sluice.one_machine(data, core=SERVER_CORE)
+        began, backlog = time.monotonic(), sluice.waiting(data)
+        while sluice.waiting(data):
+            time.sleep(0.1)
+        rate = backlog / (time.monotonic() - began)
     report = simulate(
         server.port, data, bench.folder, "--rate", 2000, "--count", 4000 * bench.seconds, "--connections", 64,
         "--seed", 100 + seed, core=OTHER_CORE,
@@ -71,22 +71,41 @@ def turn(bench, data, skip, seed, before=lambda data: None):
     return {"applied_per_s": rate, "p99_ms": report["latency"]["p99_ms"], "report": report, "used": load["used"]}
 
 
+@contextmanager
 def in_memory(data):
-    """As a server has it that has been at work: some kernels drop what no program has read for half a minute, and the turns
-    before this one took longer."""
-    for path in files(data):
-        with path.open("rb", buffering=0) as file:
-            while file.read(READ_AT_ONCE):
-                pass
+    """Read through, and again each second on the other core: some kernels drop in seconds what nobody reads, whatever is free."""
+    done = threading.Event()
+
+    def keep():
+        os.sched_setaffinity(0, {OTHER_CORE})
+        while not done.wait(1):
+            read(data)
+
+    read(data)
+    keeper = threading.Thread(target=keep)
+    keeper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        keeper.join()
 
 
-def on_disk(data):
-    """As after a start of the machine, or where memory is short."""
-    for path in files(data):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+@contextmanager
+def from_disk(data):
+    """Dropped from memory, as after a start of the machine."""
+    with store(data).open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    yield
 
 
-def files(data):
-    return [path for path in Path(data).iterdir() if path.is_file()]
+def read(data):
+    piece = bytearray(READ_AT_ONCE)
+    with store(data).open("rb", buffering=0) as file:
+        while file.readinto(piece):
+            pass
+
+
+def store(data):
+    return Path(data) / "documents.sqlite"
