@@ -53,7 +53,7 @@ def p12(bench):
 
 
 def turn(bench, data, skip, seed, state=nullcontext):
-    """A backlog drained by processors alone, with the store's files in that state; then an open loop with its verify phase."""
+    """A backlog drained by processors alone, with the documents' file in that state; then an open loop with its verify phase."""
     server = sluice.one_machine(data, env=sluice.INGEST_ONLY)
     load = closed_loop(server.port, bench.requests, connections=64, seconds=bench.seconds, skip=skip)
     server.stop()
